@@ -1,0 +1,59 @@
+import type { InputFile } from "../jobs/job.ts";
+import type { Artifact } from "../jobs/outcome.ts";
+
+/*
+ * What goes into a job and what comes out. Files are kept as numbered blobs, never under the names that users and
+ * programs give them: names live in the record alone, so that no name can reach outside the job's folder.
+ *
+ * Every member may throw AppError `storage_full` (disk full) or `internal`.
+ */
+
+/** An upload in progress. Nothing of it is visible to anyone until commit. */
+export interface Upload {
+  /** Streams one file in; resolves to its record once it is on disk. The caller has validated `path`. */
+  add(file: {
+    readonly path: string;
+    readonly role: InputFile["role"];
+    readonly bytes: AsyncIterable<Uint8Array>;
+  }): Promise<InputFile>;
+  /** Makes the job's folder visible, in one rename. */
+  commit(): Promise<void>;
+  /** Removes whatever was written. Safe to call at any time, also after a failed add; a no-op after commit. */
+  discard(): Promise<void>;
+}
+
+/** Takes in one attempt's artifacts. They are visible once a record names them (fenced by the store's finish). */
+export interface ArtifactWriter {
+  /**
+   * Streams one file in. With `unlessHash`, a file of that SHA-256 is an unchanged input: nothing is kept and null is
+   * the answer.
+   */
+  add(file: {
+    readonly path: string;
+    readonly bytes: AsyncIterable<Uint8Array>;
+    readonly unlessHash?: string;
+  }): Promise<Artifact | null>;
+}
+
+export interface FileStore {
+  /** Starts the upload of a new job's files. */
+  beginUpload(jobId: string): Promise<Upload>;
+
+  /** The bytes of an uploaded file. Throws `not_found` when they are gone. */
+  readInput(jobId: string, file: InputFile): AsyncIterable<Uint8Array>;
+
+  artifactWriter(jobId: string, epoch: number): ArtifactWriter;
+
+  /** Bytes [start, end) of an artifact. Throws `not_found` when it is gone. */
+  readArtifact(
+    jobId: string,
+    artifact: Artifact,
+    range: { readonly start: number; readonly end: number },
+  ): Promise<ReadableStream<Uint8Array>>;
+
+  /** Removes a job's folder. A folder that is not there is no error. */
+  remove(jobId: string): Promise<void>;
+
+  /** Removes uploads that a dead process left behind. Call it at start, before the first upload. */
+  removeAbandonedUploads(): Promise<number>;
+}

@@ -1,0 +1,26 @@
+/** What one run may use. Every number is enforced by the sandbox or by the reader of its output, or the job is refused. */
+export interface Limits {
+  readonly memoryBytes: number;
+  readonly cpuSec: number;
+  readonly processes: number;
+  readonly diskBytes: number;
+  readonly outputBytes: number;
+}
+
+export const MIB = 1024 * 1024;
+
+/** A default and a ceiling, in the unit of the spec's field of that name. */
+export interface Bound {
+  readonly default: number;
+  readonly max: number;
+}
+
+/** The bounds that this server's configuration sets on a spec. */
+export interface SpecBounds {
+  readonly timeoutSec: Bound;
+  readonly memoryMb: Bound;
+  readonly cpuSec: Bound;
+  readonly processes: Bound;
+  readonly diskMb: Bound;
+  readonly outputMb: Bound;
+}

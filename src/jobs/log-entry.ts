@@ -1,0 +1,62 @@
+import type { Reason } from "./outcome.ts";
+import type { TerminalStatus } from "./states.ts";
+
+/** Which of a program's two outputs a frame came from. */
+export type StreamName = "stdout" | "stderr";
+
+/** Some consecutive bytes of one stream. */
+export interface Frame {
+  readonly stream: StreamName;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * A log's entries are ordered by (epoch, seq). An epoch is one claim of the job: its fencing token, and a number that
+ * only grows. `seq` counts from 0 within an epoch without a hole (except that an end entry of a job that was never
+ * claimed has seq 1).
+ */
+export interface EntryId {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** What a worker appends: output, or a note that output was dropped. */
+export type LogBody =
+  | { readonly kind: "frames"; readonly frames: readonly Frame[] }
+  /** Written when output past the cap is dropped; `droppedBytes` is the total so far in this attempt. */
+  | { readonly kind: "gap"; readonly droppedBytes: number };
+
+/** What the stream's `end` event carries: the record's final words. */
+export interface EndNote {
+  readonly status: TerminalStatus;
+  readonly reason: Reason | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+export type LogEntry = EntryId &
+  (
+    | LogBody
+    /** Always `<epoch>-0`. `reason` is null for the first attempt, else why the one before did not end. */
+    | {
+        readonly kind: "attempt";
+        readonly attempt: number;
+        readonly reason: AttemptReason | null;
+      }
+    /** The last entry of every log whose job has ended. */
+    | { readonly kind: "end"; readonly end: EndNote }
+  );
+
+/** Why a job runs again: its worker died, or handed it back on a drain. */
+export type AttemptReason = "worker_lost" | "worker_drained";
+
+export function compareEntryIds(a: EntryId, b: EntryId): number {
+  return a.epoch - b.epoch || a.seq - b.seq;
+}
+
+/** Payload bytes of some frames. */
+export function framesByteLength(frames: readonly Frame[]): number {
+  let total = 0;
+  for (const frame of frames) total += frame.bytes.length;
+  return total;
+}

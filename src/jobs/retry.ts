@@ -1,0 +1,17 @@
+/** How many crashed workers one job may meet before it is `lost` (invariant I5). A drain or a store outage does not count. */
+export const MAX_CRASHES = 2;
+
+/** What becomes of a job whose worker is gone. */
+export type AfterCrash = "requeue" | "lost" | "cancelled";
+
+/**
+ * Decides for a job whose worker died. `crashes` counts this death too. The Lua sweep makes the same decision; the
+ * store contract suite runs one table of cases through both.
+ */
+export function afterCrash(job: {
+  readonly crashes: number;
+  readonly cancelRequested: boolean;
+}): AfterCrash {
+  if (job.cancelRequested) return "cancelled";
+  return job.crashes >= MAX_CRASHES ? "lost" : "requeue";
+}

@@ -1,0 +1,89 @@
+import type { Limits } from "../jobs/limits.ts";
+
+/*
+ * The wall around a guest: one program, its files and everything it starts. A driver isolates or refuses; it never runs
+ * a guest with less than it was asked for.
+ */
+
+/** A host directory or file that the guest may read, at the same path. */
+export interface ReadOnlyMount {
+  readonly hostPath: string;
+  /** Where the guest sees it; the same path when absent. */
+  readonly guestPath?: string;
+}
+
+/** A file for the guest's working directory. */
+export interface GuestInput {
+  /** Relative, validated (jobs/paths.ts). */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly bytes: () => AsyncIterable<Uint8Array>;
+}
+
+export interface GuestRequest {
+  /** Absolute path of the program and its arguments. */
+  readonly argv: readonly string[];
+  /** The guest's whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: Uint8Array;
+  readonly inputs: readonly GuestInput[];
+  readonly mounts: readonly ReadOnlyMount[];
+  readonly limits: Limits;
+  /** How the memory limit is put on a process: a runtime that reserves address space cannot live with `address_space`. */
+  readonly memoryLimit: "address_space" | "data" | "none";
+  /** Which of the worker's slots this is: picks the uid. */
+  readonly slot: number;
+}
+
+/** How the guest's main process ended, as its parent saw it. */
+export interface GuestExit {
+  /** null when a signal ended it. */
+  readonly exitCode: number | null;
+  /** Number of the signal, or null. */
+  readonly signalNumber: number | null;
+  readonly cpuMs: number;
+}
+
+/** A file found in the working directory after the end; the consumer must drain `bytes` before asking for the next. */
+export interface GuestOutput {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+export interface Guest {
+  /** Real pipes (a program may reopen /dev/stdout); each ends when every process of the guest is gone. */
+  readonly stdout: ReadableStream<Uint8Array>;
+  readonly stderr: ReadableStream<Uint8Array>;
+  /**
+   * Resolves when the program has ended and every other process of the guest is dead. null when the sandbox itself
+   * broke (`failure` says how).
+   */
+  readonly exited: Promise<GuestExit | null>;
+  /** What the sandbox said when it could not run the guest, or broke; empty otherwise. */
+  failure(): string;
+  /**
+   * The regular files in the working directory; only after `exited`. Guest-made data: names and sizes may be anything
+   * that fits the caps. Throws when it is malformed or cut off.
+   */
+  outputs(): AsyncIterable<GuestOutput>;
+  /** Kills every process of the guest but keeps its files for outputs(). Idempotent; resolves at once, see `exited`. */
+  stop(): void;
+  /** Takes everything down, files included. Idempotent. Resolves when no process of the guest is left. */
+  destroy(): Promise<void>;
+}
+
+export interface SandboxStatus {
+  readonly driver: "bwrap" | "none";
+  /** true when a real job ran in it and found itself contained. */
+  readonly ready: boolean;
+  /** What is missing or weaker than it could be, each with its remedy; for /health. */
+  readonly problems: readonly string[];
+}
+
+export interface Sandbox {
+  /** Starts a guest. Throws AppError `sandbox_error` when it cannot even be started. */
+  start(request: GuestRequest): Promise<Guest>;
+  /** Runs the self-test now. Never throws. */
+  selfTest(): Promise<SandboxStatus>;
+}

@@ -1,0 +1,244 @@
+import type { JobFilter, JobRecord, LogSize, NewJob } from "../jobs/job.ts";
+import type {
+  AttemptReason,
+  EntryId,
+  LogBody,
+  LogEntry,
+} from "../jobs/log-entry.ts";
+import type { Outcome } from "../jobs/outcome.ts";
+
+/*
+ * The store is where jobs wait and are remembered, their logs included: a claim fences both at once.
+ *
+ * Every member may throw AppError `store_unavailable` (the store did not answer: the step may or may not have happened)
+ * or `storage_full`. Every step that changes something is idempotent by what identifies it, so that an unknown answer is
+ * resolved by making the same call again. Times are the store's clock, never a caller's.
+ */
+
+/** One claim of one job: the right to write its log and its end, for as long as the lease is kept. */
+export interface LeaseKey {
+  readonly id: string;
+  readonly epoch: number;
+  readonly owner: string;
+}
+
+export interface ClaimRequest {
+  /** The claiming process, unique over all restarts (see platform/process-identity.ts). */
+  readonly owner: string;
+  /** Which of the owner's slots will run the job. */
+  readonly slot: number;
+  /** Names this attempt to claim: the same token answers the same job for as long as its lease is held. */
+  readonly token: string;
+}
+
+export interface AppendRequest extends LeaseKey {
+  /** 1 for the first entry of an epoch (0 is the attempt marker that claim wrote), then one more each. */
+  readonly seq: number;
+  readonly body: LogBody;
+  /** The attempt's totals with this entry counted; they become the record's `log`. */
+  readonly log: LogSize;
+}
+
+export type AppendAnswer =
+  /** The entry is in the log, from this call or an earlier one of the same seq. */
+  | { readonly kind: "stored" }
+  /** The store has lost this epoch's tail: its last entry is `lastSeq`; send everything after that again. */
+  | { readonly kind: "behind"; readonly lastSeq: number }
+  /** Someone else's claim, the job's end or its removal came first: nothing of this epoch will be visible. Stop the run. */
+  | { readonly kind: "fenced" };
+
+export interface FinishRequest extends LeaseKey {
+  readonly outcome: Outcome;
+  readonly log: LogSize;
+}
+
+export type FinishAnswer = "finished" | "fenced";
+
+export interface BeatRequest {
+  readonly owner: string;
+  /** All that the owner is running now. */
+  readonly held: readonly { readonly id: string; readonly epoch: number }[];
+}
+
+export interface BeatAnswer {
+  /** Held jobs that somebody has asked to cancel. */
+  readonly cancelled: readonly string[];
+  /** Held jobs whose lease belongs to someone else, has ended or is gone: stop running them. */
+  readonly fenced: readonly string[];
+}
+
+export type CancelAnswer =
+  /** It was queued; it has ended as `cancelled` and never runs. */
+  | "cancelled"
+  /** It is running; the worker that holds it has been told. */
+  | "signalled"
+  /** It had already ended; nothing changed. */
+  | "ended"
+  | "unknown";
+
+export interface SweepAnswer {
+  /** Jobs whose lease had run out (or whose owner was declared dead) and what became of them. */
+  readonly requeued: readonly string[];
+  readonly lost: readonly string[];
+  readonly cancelled: readonly string[];
+}
+
+export interface ListRequest {
+  readonly filter: JobFilter;
+  /** 1..200. */
+  readonly limit: number;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string;
+}
+
+export interface ListAnswer {
+  /** Newest first. */
+  readonly items: readonly JobRecord[];
+  /** Absent on the last page. A page may be short, even empty, and still have a next one: a filter scans a bounded number. */
+  readonly nextCursor?: string;
+}
+
+export interface ReadLogRequest {
+  readonly id: string;
+  /** The first entry to read, inclusive. An id that does not exist means the next one after it. */
+  readonly from: EntryId;
+  /** Stop before an entry that would bring the payload over this, but give at least one entry. */
+  readonly maxBytes: number;
+}
+
+/** What a worker process can do; kept so that an API process without a worker of its own knows what may be submitted. */
+export interface WorkerInfo {
+  readonly owner: string;
+  readonly slots: number;
+  readonly runtimes: readonly WorkerRuntime[];
+}
+
+export interface WorkerRuntime {
+  readonly name: string;
+  readonly version: string;
+  readonly aliases: readonly string[];
+  readonly extensions: readonly string[];
+}
+
+export interface Store {
+  readonly kind: "sqlite" | "redis";
+
+  /**
+   * Stores the record as `queued`, lists it, queues it by its priority and wakes a waiting worker, in one atomic step.
+   * Durable once resolved (store.md, I1). A second call with the same id changes nothing. Resolves to the record.
+   */
+  submit(job: NewJob): Promise<JobRecord>;
+
+  /** The record, or null where there is none (never submitted, or removed). */
+  get(id: string): Promise<JobRecord | null>;
+
+  list(request: ListRequest): Promise<ListAnswer>;
+
+  /** How many queued jobs will be claimed before this one; null when it is not queued. */
+  queuePosition(id: string): Promise<number | null>;
+
+  /** A queued job ends as `cancelled` at once, its end entry written; a running one gets its flag set. Idempotent. */
+  requestCancel(id: string): Promise<CancelAnswer>;
+
+  /**
+   * Takes the next job: high before normal before low priority, first in first out within each; one handed back by
+   * release, sweep or releaseOwner comes before its equals. In one atomic step: state `running`, a new epoch greater
+   * than every one before it, a lease, and the entry `<epoch>-0` of kind attempt, after which nothing that an earlier
+   * epoch writes becomes visible (I3). null when nothing waits. The same owner, slot and token answer the same job
+   * again while it is still running under that claim.
+   */
+  claim(request: ClaimRequest): Promise<JobRecord | null>;
+
+  /**
+   * Resolves when there may be something to claim, after `timeoutMs`, or when `signal` fires. Never rejects. May resolve
+   * for nothing; a wake-up may be lost, so callers pass a finite timeout.
+   */
+  waitForWork(timeoutMs: number, signal: AbortSignal): Promise<void>;
+
+  /** Adds one entry to the log of a job this owner holds. One call in flight per job. Wakes waitForEntries. */
+  append(request: AppendRequest): Promise<AppendAnswer>;
+
+  /** Renews the leases of `held` (even one that has run out, as long as nobody swept it). */
+  beat(request: BeatRequest): Promise<BeatAnswer>;
+
+  /**
+   * The job's end, in one atomic step: terminal state, outcome, the end entry, the lease gone, retention clock started.
+   * `finished` again when this very claim had already finished; whichever terminal step came first stays (I2).
+   */
+  finish(request: FinishRequest): Promise<FinishAnswer>;
+
+  /** Hands a running job back to the head of its queue; the attempt is not counted as a crash. A no-op when fenced. */
+  release(lease: LeaseKey): Promise<void>;
+
+  /**
+   * Ends or requeues (jobs/retry.ts) every job whose lease has run out. Where the store itself was paused (no sweep and
+   * no beat for three sweep intervals) leases are extended once instead. Any number of processes may call it.
+   */
+  sweep(): Promise<SweepAnswer>;
+
+  /** Treats every lease of `owner`, a process known to be dead, as run out. */
+  releaseOwner(owner: string): Promise<SweepAnswer>;
+
+  /** The owners that hold a lease now. */
+  leaseOwners(): Promise<readonly string[]>;
+
+  /**
+   * Entries in order from `from` on; empty when there are none (yet), or no such job. Entry ids are exact; the bytes are
+   * the reader's to keep.
+   */
+  readLog(request: ReadLogRequest): Promise<readonly LogEntry[]>;
+
+  /** The id of the log's last entry; null for an empty log or an unknown job. */
+  lastEntryId(id: string): Promise<EntryId | null>;
+
+  /**
+   * Resolves as soon as the log of `id` holds an entry after `after` (null: any entry), after `timeoutMs`, or when
+   * `signal` fires. Never rejects; may resolve for nothing. Costs no connection and no thread per caller.
+   */
+  waitForEntries(
+    request: {
+      readonly id: string;
+      readonly after: EntryId | null;
+      readonly timeoutMs: number;
+    },
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  /** Ids of ended jobs that finished before now - `olderThanMs`, oldest first, at most `limit`. */
+  expired(request: {
+    readonly olderThanMs: number;
+    readonly limit: number;
+  }): Promise<readonly string[]>;
+
+  /** Removes an ended job completely: record, log, listing. false when it is active or unknown. */
+  remove(id: string): Promise<boolean>;
+
+  /** Remembers what a worker offers; call it again at least every minute. */
+  announceWorker(info: WorkerInfo): Promise<void>;
+
+  /** The workers that announced themselves in the last two minutes; when there are none, the last that did. */
+  workers(): Promise<readonly WorkerInfo[]>;
+
+  /** Resolves when the store answers. */
+  ping(): Promise<void>;
+
+  /** Ends waits, then connections and threads. Calls made after it reject with `store_unavailable`. */
+  close(): Promise<void>;
+}
+
+/** Durations that drivers share; tests use shorter ones. */
+export interface StoreTiming {
+  readonly leaseMs: number;
+  readonly sweepIntervalMs: number;
+}
+
+export const DEFAULT_TIMING: StoreTiming = {
+  leaseMs: 15_000,
+  sweepIntervalMs: 2_000,
+};
+
+/** The retry reasons that the two ways of handing a job back record. */
+export const RETRY_REASON = {
+  sweep: "worker_lost",
+  release: "worker_drained",
+} as const satisfies Record<string, AttemptReason>;
