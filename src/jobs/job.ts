@@ -89,10 +89,7 @@ export function matchesFilter(job: JobRecord, filter: JobFilter): boolean {
     job.spec.runtime !== filter.runtime
   )
     return false;
-  return (
-    filter.label === undefined ||
-    job.spec.labels[filter.label.name] === filter.label.value
-  );
+  return filter.label === undefined || job.spec.labels[filter.label.name] === filter.label.value;
 }
 
 /** The words of an outcome that the log's end entry repeats. */

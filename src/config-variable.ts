@@ -1,0 +1,84 @@
+/** The value of a text, or what the text should have been. */
+type Parsed<T> = { readonly value: T } | { readonly expected: string };
+
+/** One environment variable: its name, its default, and how its text becomes a value. */
+export interface Variable<T> {
+  readonly name: string;
+  readonly help: string;
+  readonly default: T;
+  /** How the default is shown by --help, where it is not its own text. */
+  readonly shownDefault?: string;
+  readonly parse: (text: string) => Parsed<T>;
+}
+
+export function text<T extends string | undefined>(name: string, fallback: T, help: string) {
+  const parse = (given: string): Parsed<string> =>
+    given === "" ? { expected: "a text that is not empty" } : { value: given };
+  return { name, help, default: fallback, parse } as Variable<string | T>;
+}
+
+export function integer(
+  name: string,
+  fallback: number,
+  range: { readonly min: number; readonly max: number },
+  help: string,
+): Variable<number> {
+  const parse = (given: string): Parsed<number> => {
+    const value = Number(given);
+    const inRange = Number.isInteger(value) && value >= range.min && value <= range.max;
+    return /^\d+$/.test(given) && inRange
+      ? { value }
+      : { expected: `a whole number from ${range.min} to ${range.max}` };
+  };
+  return { name, help, default: fallback, parse };
+}
+
+export function flag(name: string, fallback: boolean, help: string): Variable<boolean> {
+  const parse = (given: string): Parsed<boolean> => {
+    if (["1", "true", "yes", "on"].includes(given.toLowerCase())) return { value: true };
+    if (["0", "false", "no", "off"].includes(given.toLowerCase())) return { value: false };
+    return { expected: "1 or 0" };
+  };
+  return {
+    name,
+    help,
+    default: fallback,
+    shownDefault: fallback ? "1" : "0",
+    parse,
+  };
+}
+
+export function choice<const T extends string>(
+  name: string,
+  options: readonly T[],
+  fallback: NoInfer<T>,
+  help: string,
+): Variable<T> {
+  const parse = (given: string): Parsed<T> => {
+    const value = options.find((option) => option === given);
+    return value === undefined
+      ? { expected: options.map((option) => `"${option}"`).join(" or ") }
+      : { value };
+  };
+  return { name, help, default: fallback, parse };
+}
+
+export function list(name: string, help: string): Variable<readonly string[]> {
+  const parse = (given: string): Parsed<readonly string[]> => ({
+    value: given
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== ""),
+  });
+  return { name, help, default: [], shownDefault: "", parse };
+}
+
+export function redisUrl(name: string, help: string): Variable<string | undefined> {
+  const parse = (given: string): Parsed<string | undefined> => {
+    const url = URL.canParse(given) ? new URL(given) : undefined;
+    return url !== undefined && ["redis:", "rediss:"].includes(url.protocol)
+      ? { value: given }
+      : { expected: "a URL such as redis://localhost:6379/0" };
+  };
+  return { name, help, default: undefined, parse };
+}

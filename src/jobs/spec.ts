@@ -1,0 +1,255 @@
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { TypeCompiler, type ValueError, ValueErrorType } from "@sinclair/typebox/compiler";
+
+import { AppError, type FieldError } from "../errors.ts";
+import { PRIORITIES, type ResolvedSpec } from "./job.ts";
+import { type Bound, type Limits, MIB, type SpecBounds } from "./limits.ts";
+import { checkRelativePath } from "./paths.ts";
+
+/** Linux passes no single argument or NAME=value string of 128 KiB or more (MAX_ARG_STRLEN), and 2 MiB in all by default. */
+const MAX_STRING_BYTES = 128 * 1024 - 1;
+const MAX_ARGUMENTS_BYTES = 1024 * 1024;
+const MAX_STDIN_BYTES = MIB;
+const MAX_LABELS = 32;
+
+const ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$";
+
+const closed = { additionalProperties: false };
+
+/** What a client sends as `spec`. Bounds that depend on the configuration are checked in resolveSpec. */
+export const JobSpecSchema = Type.Object(
+  {
+    entry: Type.String({
+      minLength: 1,
+      description: "Relative path of the file to run.",
+    }),
+    args: Type.Optional(
+      Type.Array(Type.String(), {
+        maxItems: 1024,
+        description: "Passed to the program as they are, never through a shell.",
+      }),
+    ),
+    timeout_sec: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: "Wall time, in seconds.",
+      }),
+    ),
+    runtime: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 64,
+        description: "A name from GET /runtimes; chosen by the entry's extension when absent.",
+      }),
+    ),
+    net_policy: Type.Optional(
+      Type.Union([
+        Type.Literal("none"),
+        Type.Literal("full"),
+        Type.Object({ allow: Type.Array(Type.String(), { maxItems: 256 }) }, closed),
+      ]),
+    ),
+    env: Type.Optional(Type.Record(Type.String({ pattern: ENV_NAME }), Type.String(), closed)),
+    stdin: Type.Optional(Type.String()),
+    install: Type.Optional(Type.Boolean()),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          memory_mb: Type.Optional(Type.Integer({ minimum: 1 })),
+          cpu_sec: Type.Optional(Type.Integer({ minimum: 1 })),
+          processes: Type.Optional(Type.Integer({ minimum: 1 })),
+          disk_mb: Type.Optional(Type.Integer({ minimum: 1 })),
+          output_mb: Type.Optional(Type.Integer({ minimum: 1 })),
+        },
+        closed,
+      ),
+    ),
+    priority: Type.Optional(Type.Union(PRIORITIES.map((priority) => Type.Literal(priority)))),
+    labels: Type.Optional(
+      Type.Record(Type.String({ pattern: "^[^\\0]{1,64}$" }), Type.String({ maxLength: 256 }), {
+        ...closed,
+        maxProperties: MAX_LABELS,
+      }),
+    ),
+    callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
+  },
+  closed,
+);
+
+type JobSpec = Static<typeof JobSpecSchema>;
+
+const compiled = TypeCompiler.Compile(JobSpecSchema);
+
+/** A spec with defaults filled in; the runtime is still the client's wish, to be resolved against what is installed. */
+export type CheckedSpec = Omit<ResolvedSpec, "runtime"> & {
+  readonly runtime: string | undefined;
+};
+
+/**
+ * Checks what a client sent as `spec` and fills in the defaults.
+ * @throws AppError `invalid_spec` that names every field at fault by a JSON pointer below `/spec`.
+ */
+export function resolveSpec(sent: unknown, bounds: SpecBounds): CheckedSpec {
+  if (!compiled.Check(sent)) throw invalidSpec(schemaErrors(sent));
+  const entry = checkRelativePath(sent.entry);
+  const errors = [
+    ...(entry.ok ? [] : [{ pointer: "/spec/entry", detail: entry.problem }]),
+    ...unsupported(sent),
+    ...textErrors(sent),
+    ...boundErrors(sent, bounds),
+  ];
+  if (errors.length > 0 || !entry.ok) throw invalidSpec(errors);
+  const timeoutSec = sent.timeout_sec ?? bounds.timeoutSec.default;
+  return {
+    entry: entry.path,
+    args: sent.args ?? [],
+    timeoutMs: Math.ceil(timeoutSec * 1000),
+    runtime: sent.runtime,
+    netPolicy: "none",
+    env: sent.env ?? {},
+    stdin: sent.stdin ?? "",
+    limits: resolveLimits(sent, bounds, timeoutSec),
+    priority: sent.priority ?? "normal",
+    labels: sent.labels ?? {},
+  };
+}
+
+function resolveLimits(sent: JobSpec, bounds: SpecBounds, timeoutSec: number): Limits {
+  const limits = sent.limits ?? {};
+  // A run that was given more wall time than the default CPU time, and no CPU limit of its own, may compute all along.
+  const cpuSec = Math.min(
+    Math.max(bounds.cpuSec.default, Math.ceil(timeoutSec)),
+    bounds.cpuSec.max,
+  );
+  return {
+    memoryBytes: (limits.memory_mb ?? bounds.memoryMb.default) * MIB,
+    cpuSec: limits.cpu_sec ?? cpuSec,
+    processes: limits.processes ?? bounds.processes.default,
+    diskBytes: (limits.disk_mb ?? bounds.diskMb.default) * MIB,
+    outputBytes: (limits.output_mb ?? bounds.outputMb.default) * MIB,
+  };
+}
+
+function invalidSpec(fields: readonly FieldError[]): AppError {
+  const first = fields[0];
+  const message =
+    first === undefined ? "The spec is not valid." : `${first.pointer}: ${first.detail}`;
+  return new AppError("invalid_spec", message, { fields });
+}
+
+function schemaErrors(sent: unknown): FieldError[] {
+  const byPointer = new Map<string, FieldError>();
+  for (const error of compiled.Errors(sent)) {
+    const pointer = `/spec${error.path}`;
+    // The first complaint about a field is the one that says what is wrong with it.
+    if (!byPointer.has(pointer)) byPointer.set(pointer, { pointer, detail: describe(error) });
+    if (byPointer.size >= 20) break;
+  }
+  return [...byPointer.values()];
+}
+
+function describe(error: ValueError): string {
+  if (error.type === ValueErrorType.ObjectAdditionalProperties) {
+    const field = error.path.slice(error.path.lastIndexOf("/") + 1);
+    return error.path.startsWith("/env/")
+      ? `The name ${JSON.stringify(field)} is not a valid variable name (${ENV_NAME}).`
+      : `Unknown field ${JSON.stringify(field)}.`;
+  }
+  if (error.type === ValueErrorType.ObjectRequiredProperty) return "The field is required.";
+  if (error.type === ValueErrorType.Union) return `Expected ${expectedUnion(error.schema)}.`;
+  return `${error.message}, got ${preview(error.value)}.`;
+}
+
+function expectedUnion(schema: TSchema): string {
+  const variants: readonly TSchema[] = Array.isArray(schema["anyOf"]) ? schema["anyOf"] : [];
+  return variants
+    .map((variant) =>
+      "const" in variant ? JSON.stringify(variant["const"]) : '{"allow": [hosts]}',
+    )
+    .join(" or ");
+}
+
+function preview(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
+}
+
+/** Fields of the contract that this server has no way to honour: refused rather than ignored. */
+function unsupported(sent: JobSpec): FieldError[] {
+  const errors: FieldError[] = [];
+  if (sent.net_policy !== undefined && sent.net_policy !== "none")
+    errors.push({
+      pointer: "/spec/net_policy",
+      detail: 'This server enforces only "none": jobs have no network.',
+    });
+  if (sent.install === true)
+    errors.push({
+      pointer: "/spec/install",
+      detail: "Installing dependencies needs a network, and this server gives jobs none.",
+    });
+  if (sent.callback_url !== undefined)
+    errors.push({
+      pointer: "/spec/callback_url",
+      detail: "This server sends no callbacks; follow /jobs/{id}/logs/stream until `end`.",
+    });
+  return errors;
+}
+
+function* stringsOf(sent: JobSpec): Generator<[pointer: string, text: string, maxBytes: number]> {
+  for (const [index, argument] of (sent.args ?? []).entries())
+    yield [`/spec/args/${index}`, argument, MAX_STRING_BYTES];
+  for (const [name, value] of Object.entries(sent.env ?? {}))
+    yield [`/spec/env/${name}`, value, MAX_STRING_BYTES - name.length - 1];
+  for (const [name, value] of Object.entries(sent.labels ?? {})) {
+    yield [`/spec/labels/${name}`, name, MAX_STRING_BYTES];
+    yield [`/spec/labels/${name}`, value, MAX_STRING_BYTES];
+  }
+  if (sent.stdin !== undefined) yield ["/spec/stdin", sent.stdin, MAX_STDIN_BYTES];
+}
+
+function textErrors(sent: JobSpec): FieldError[] {
+  const errors: FieldError[] = [];
+  let argumentsBytes = 0;
+  for (const [pointer, text, maxBytes] of stringsOf(sent)) {
+    const bytes = Buffer.byteLength(text);
+    // A NUL would end a C string early, or become one more option of the sandbox. Standard input is data and may hold it.
+    if (pointer !== "/spec/stdin") {
+      argumentsBytes += bytes + 1;
+      if (text.includes("\0")) errors.push({ pointer, detail: "The text contains a NUL." });
+    }
+    if (!text.isWellFormed()) errors.push({ pointer, detail: "The text is not valid Unicode." });
+    if (bytes > maxBytes)
+      errors.push({
+        pointer,
+        detail: `The text has ${bytes} bytes; at most ${maxBytes} fit.`,
+      });
+  }
+  if (argumentsBytes > MAX_ARGUMENTS_BYTES)
+    errors.push({
+      pointer: "/spec/args",
+      detail: `Arguments and environment have ${argumentsBytes} bytes; at most ${MAX_ARGUMENTS_BYTES} fit.`,
+    });
+  return errors;
+}
+
+function boundErrors(sent: JobSpec, bounds: SpecBounds): FieldError[] {
+  const limits = sent.limits ?? {};
+  const checks: [pointer: string, value: number | undefined, bound: Bound][] = [
+    ["/spec/timeout_sec", sent.timeout_sec, bounds.timeoutSec],
+    ["/spec/limits/memory_mb", limits.memory_mb, bounds.memoryMb],
+    ["/spec/limits/cpu_sec", limits.cpu_sec, bounds.cpuSec],
+    ["/spec/limits/processes", limits.processes, bounds.processes],
+    ["/spec/limits/disk_mb", limits.disk_mb, bounds.diskMb],
+    ["/spec/limits/output_mb", limits.output_mb, bounds.outputMb],
+  ];
+  return checks.flatMap(([pointer, value, bound]) =>
+    value !== undefined && value > bound.max
+      ? [
+          {
+            pointer,
+            detail: `${value} is above this server's ceiling of ${bound.max}.`,
+          },
+        ]
+      : [],
+  );
+}
