@@ -1,10 +1,5 @@
 import type { JobFilter, JobRecord, LogSize, NewJob } from "../jobs/job.ts";
-import type {
-  AttemptReason,
-  EntryId,
-  LogBody,
-  LogEntry,
-} from "../jobs/log-entry.ts";
+import type { AttemptReason, EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
 
 /*
@@ -132,6 +127,7 @@ export interface Store {
   /** The record, or null where there is none (never submitted, or removed). */
   get(id: string): Promise<JobRecord | null>;
 
+  /** Throws `invalid_query` for a cursor that no page gave. */
   list(request: ListRequest): Promise<ListAnswer>;
 
   /** How many queued jobs will be claimed before this one; null when it is not queued. */
@@ -167,7 +163,10 @@ export interface Store {
    */
   finish(request: FinishRequest): Promise<FinishAnswer>;
 
-  /** Hands a running job back to the head of its queue; the attempt is not counted as a crash. A no-op when fenced. */
+  /**
+   * Hands a running job back to the head of its queue, or ends it as `cancelled` when that was asked for; the attempt is
+   * not counted as a crash. A no-op when fenced.
+   */
   release(lease: LeaseKey): Promise<void>;
 
   /**

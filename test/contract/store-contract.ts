@@ -1,0 +1,24 @@
+import { describe } from "bun:test";
+import { appendContract } from "./store-append-contract.ts";
+import { claimContract } from "./store-claim-contract.ts";
+import { endContract } from "./store-end-contract.ts";
+import type { StoreHarness } from "./store-harness.ts";
+import { listingContract } from "./store-listing-contract.ts";
+import { readLogContract } from "./store-read-contract.ts";
+import { recoveryContract } from "./store-recovery-contract.ts";
+import { submitContract } from "./store-submit-contract.ts";
+import { sweepContract } from "./store-sweep-contract.ts";
+
+/** Registers every promise of src/store/store.ts as a test of one driver. */
+export function storeContract(name: string, harness: StoreHarness): void {
+  describe(`${name} keeps the store's promises`, () => {
+    submitContract(harness);
+    claimContract(harness);
+    appendContract(harness);
+    readLogContract(harness);
+    endContract(harness);
+    recoveryContract(harness);
+    sweepContract(harness);
+    listingContract(harness);
+  });
+}
