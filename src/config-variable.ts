@@ -11,10 +11,10 @@ export interface Variable<T> {
   readonly parse: (text: string) => Parsed<T>;
 }
 
-export function text<T extends string | undefined>(name: string, fallback: T, help: string) {
+export function text(name: string, fallback: string, help: string): Variable<string> {
   const parse = (given: string): Parsed<string> =>
     given === "" ? { expected: "a text that is not empty" } : { value: given };
-  return { name, help, default: fallback, parse } as Variable<string | T>;
+  return { name, help, default: fallback, parse };
 }
 
 export function integer(

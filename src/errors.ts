@@ -4,6 +4,7 @@ export type ErrorCode =
   | "invalid_spec"
   | "invalid_query"
   | "unknown_runtime"
+  | "unauthorized"
   | "forbidden_host"
   | "forbidden_origin"
   | "not_found"
@@ -41,10 +42,7 @@ export class AppError extends Error {
       cause?: unknown;
     } = {},
   ) {
-    super(
-      message,
-      options.cause === undefined ? undefined : { cause: options.cause },
-    );
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.fields = options.fields ?? [];
     this.retryAfterSec = options.retryAfterSec;

@@ -54,6 +54,9 @@ export interface FileStore {
   /** Removes a job's folder. A folder that is not there is no error. */
   remove(jobId: string): Promise<void>;
 
-  /** Removes uploads that a dead process left behind. Call it at start, before the first upload. */
-  removeAbandonedUploads(): Promise<number>;
+  /**
+   * Removes uploads that a dead process left behind: those that nobody wrote to for `olderThanMs`. Resolves to their
+   * number. With other API processes on the same volume, 0 would take a live upload from under one of them.
+   */
+  removeAbandonedUploads(olderThanMs: number): Promise<number>;
 }

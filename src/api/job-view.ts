@@ -1,0 +1,91 @@
+import type { JobRecord, ResolvedSpec } from "../jobs/job.ts";
+import { MIB } from "../jobs/limits.ts";
+import type { EndNote } from "../jobs/log-entry.ts";
+import type { Artifact, Usage } from "../jobs/outcome.ts";
+import { mediaTypeOf } from "./media-type.ts";
+
+/** A job as the API shows it: snake_case, RFC 3339 times in UTC (api.md, "Job"). */
+export function jobView(job: JobRecord, queuePosition: number | null) {
+  const { outcome } = job;
+  return {
+    id: job.id,
+    status: job.status,
+    reason: outcome?.reason ?? null,
+    spec: specView(job.spec),
+    runtime: { name: job.runtime.name, version: job.runtime.version },
+    attempt: job.epochs.length,
+    created_at: timeView(job.createdAtMs),
+    started_at: timeView(job.startedAtMs),
+    finished_at: timeView(job.finishedAtMs),
+    queue_position: queuePosition,
+    exit_code: outcome?.exitCode ?? null,
+    signal: outcome?.signal ?? null,
+    oom: outcome?.oom ?? null,
+    usage: usageView(outcome?.usage ?? null),
+    log: { bytes: job.log.bytes, dropped_bytes: job.log.droppedBytes },
+    files: job.files.map(({ path, role, sizeBytes, sha256 }) => ({
+      name: path,
+      role,
+      size: sizeBytes,
+      sha256,
+    })),
+    artifacts: (outcome?.artifacts ?? []).map((artifact) => artifactView(job.id, artifact)),
+    warnings: [...job.warnings, ...(outcome?.warnings ?? [])],
+    error: outcome?.error ?? null,
+  };
+}
+
+export function artifactView(jobId: string, artifact: Artifact) {
+  return {
+    name: artifact.path,
+    size: artifact.sizeBytes,
+    type: mediaTypeOf(artifact.path),
+    sha256: artifact.sha256,
+    url: `/jobs/${jobId}/artifacts/${artifact.path.split("/").map(encodeURIComponent).join("/")}`,
+  };
+}
+
+export function endNoteView(end: EndNote) {
+  return {
+    status: end.status,
+    reason: end.reason,
+    exit_code: end.exitCode,
+    signal: end.signal,
+  };
+}
+
+function specView(spec: ResolvedSpec) {
+  return {
+    entry: spec.entry,
+    args: spec.args,
+    timeout_sec: spec.timeoutMs / 1000,
+    runtime: spec.runtime,
+    net_policy: spec.netPolicy,
+    env: spec.env,
+    stdin: spec.stdin,
+    install: false,
+    limits: {
+      memory_mb: spec.limits.memoryBytes / MIB,
+      cpu_sec: spec.limits.cpuSec,
+      processes: spec.limits.processes,
+      disk_mb: spec.limits.diskBytes / MIB,
+      output_mb: spec.limits.outputBytes / MIB,
+    },
+    priority: spec.priority,
+    labels: spec.labels,
+  };
+}
+
+function usageView(usage: Usage | null) {
+  return usage === null
+    ? null
+    : {
+        wall_ms: usage.wallMs,
+        cpu_ms: usage.cpuMs,
+        peak_memory_bytes: usage.peakMemoryBytes,
+      };
+}
+
+function timeView(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}

@@ -1,0 +1,63 @@
+import { AppError, type ErrorCode } from "../errors.ts";
+
+/** The one place where an error of ours gets an HTTP status. A code without a row does not compile. */
+const STATUS: Record<ErrorCode, { readonly status: number; readonly title: string }> = {
+  bad_request: { status: 400, title: "The request cannot be read" },
+  unauthorized: { status: 401, title: "A valid API key is needed" },
+  forbidden_host: { status: 403, title: "This host name is not served" },
+  forbidden_origin: { status: 403, title: "Requests from this origin are not allowed" },
+  not_found: { status: 404, title: "Not found" },
+  method_not_allowed: { status: 405, title: "Method not allowed" },
+  payload_too_large: { status: 413, title: "The upload is too large" },
+  unsupported_media_type: { status: 415, title: "Unsupported media type" },
+  range_not_satisfiable: { status: 416, title: "Range not satisfiable" },
+  invalid_spec: { status: 422, title: "The job is not valid" },
+  invalid_query: { status: 422, title: "The query is not valid" },
+  unknown_runtime: { status: 422, title: "The runtime is not available" },
+  internal: { status: 500, title: "Internal error" },
+  sandbox_error: { status: 500, title: "The sandbox failed" },
+  draining: { status: 503, title: "The server is shutting down" },
+  sandbox_unavailable: { status: 503, title: "No sandbox to run jobs in" },
+  store_unavailable: { status: 503, title: "The job store does not answer" },
+  storage_full: { status: 507, title: "The disk is full" },
+};
+
+/** Seconds after which a 503 may be tried again, where the error does not say. */
+const DEFAULT_RETRY_AFTER_SEC = 5;
+
+/** Every code with its status, for the API description. */
+export function errorStatuses(): ReadonlyMap<ErrorCode, number> {
+  return new Map(
+    Object.entries(STATUS).map(([code, { status }]) => [code as ErrorCode, status] as const),
+  );
+}
+
+/**
+ * An application/problem+json response (RFC 9457) with our members `code` (stable), `errors` (JSON pointers) and
+ * `request_id`. An error that is not an AppError becomes a plain 500: its text stays in the server's log.
+ */
+export function problemResponse(error: unknown, request: Request, requestId: string): Response {
+  const known =
+    error instanceof AppError
+      ? error
+      : new AppError("internal", "Something went wrong on the server; its log has the details.");
+  const { status, title } = STATUS[known.code];
+  const headers: Record<string, string> = {
+    "Content-Type": "application/problem+json",
+    "Cache-Control": "no-store",
+  };
+  if (status === 503)
+    headers["Retry-After"] = String(known.retryAfterSec ?? DEFAULT_RETRY_AFTER_SEC);
+  if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="job-runner"';
+  const body = {
+    type: `urn:job-runner:problem:${known.code}`,
+    title,
+    status,
+    detail: known.message,
+    instance: new URL(request.url).pathname,
+    code: known.code,
+    errors: known.fields.map(({ pointer, detail }) => ({ pointer, detail })),
+    request_id: requestId,
+  };
+  return new Response(JSON.stringify(body), { status, headers });
+}

@@ -1,0 +1,223 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+} from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+
+import { AppError } from "../errors.ts";
+import type { InputFile } from "../jobs/job.ts";
+import type { Artifact } from "../jobs/outcome.ts";
+import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
+
+/*
+ * Job folders on a local disk, or on a volume that API and workers share:
+ *
+ *   <root>/.uploads/<job>/<n>               an upload that has not been committed
+ *   <root>/<job>/input/<n>                  the uploaded files
+ *   <root>/<job>/artifacts/<epoch>/<n>      what one attempt left behind
+ *
+ * Blobs are numbered, so a folder is never deeper than this, whatever a program did; and removing one never recurses
+ * into a tree that a program shaped (a recursive removal of 3,000 nested levels takes half a minute).
+ */
+
+const UPLOADS = ".uploads";
+const INPUT = "input";
+const ARTIFACTS = "artifacts";
+
+export async function openLocalFiles(root: string): Promise<FileStore> {
+  await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
+  return {
+    beginUpload: (jobId) => beginUpload(root, jobId),
+    readInput: (jobId, file) => readBlob(join(root, jobId, INPUT, file.blob)),
+    artifactWriter: (jobId, epoch) =>
+      artifactWriter(join(root, jobId, ARTIFACTS, String(epoch)), String(epoch)),
+    readArtifact: (jobId, artifact, range) =>
+      readRange(join(root, jobId, ARTIFACTS, artifact.blob), range),
+    remove: (jobId) => removeJob(join(root, jobId)),
+    removeAbandonedUploads: (olderThanMs) =>
+      removeAbandonedUploads(join(root, UPLOADS), olderThanMs),
+  };
+}
+
+async function beginUpload(root: string, jobId: string): Promise<Upload> {
+  const staging = join(root, UPLOADS, jobId);
+  await mkdir(join(staging, INPUT), { recursive: true, mode: 0o700 });
+  let count = 0;
+  let committed = false;
+  return {
+    async add({ path, role, bytes }) {
+      const blob = String(count++);
+      const { sizeBytes, sha256 } = await writeBlob(join(staging, INPUT, blob), bytes);
+      return { path, role, blob, sizeBytes, sha256 } satisfies InputFile;
+    },
+    async commit() {
+      await translateDiskErrors(async () => {
+        await rename(staging, join(root, jobId));
+        await syncFolder(root);
+      });
+      committed = true;
+    },
+    async discard() {
+      if (!committed) await removeJob(staging);
+    },
+  };
+}
+
+function artifactWriter(folder: string, epoch: string): ArtifactWriter {
+  let count = 0;
+  return {
+    async add({ path, bytes, unlessHash }) {
+      const number = String(count++);
+      await translateDiskErrors(() => mkdir(folder, { recursive: true, mode: 0o700 }));
+      const { sizeBytes, sha256 } = await writeBlob(join(folder, number), bytes);
+      if (sha256 === unlessHash) {
+        await unlink(join(folder, number));
+        return null;
+      }
+      return { path, blob: `${epoch}/${number}`, sizeBytes, sha256 } satisfies Artifact;
+    },
+  };
+}
+
+/** Writes a new file through to the disk; a partial one is removed when its source or the disk fails. */
+async function writeBlob(
+  path: string,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<{ sizeBytes: number; sha256: string }> {
+  const hash = createHash("sha256");
+  let sizeBytes = 0;
+  // Truncates: the worker of a second attempt at the same epoch does not exist, but a retried write within one does.
+  const file = await translateDiskErrors(() => open(path, "w", 0o600));
+  try {
+    for await (const chunk of bytes) {
+      hash.update(chunk);
+      sizeBytes += chunk.length;
+      await translateDiskErrors(() => writeAll(file, chunk));
+    }
+    await translateDiskErrors(() => file.datasync());
+  } catch (error) {
+    await file.close();
+    await unlink(path);
+    throw error;
+  }
+  await file.close();
+  return { sizeBytes, sha256: hash.digest("hex") };
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let written = 0; written < chunk.length;) {
+    const { bytesWritten } = await file.write(chunk, written);
+    written += bytesWritten;
+  }
+}
+
+/** A rename is on disk only when its folder is. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function* readBlob(path: string): AsyncGenerator<Uint8Array> {
+  const file = await openForReading(path);
+  yield* file.createReadStream({ highWaterMark: 256 * 1024 }) as AsyncIterable<Uint8Array>;
+}
+
+async function readRange(
+  path: string,
+  range: { readonly start: number; readonly end: number },
+): Promise<ReadableStream<Uint8Array>> {
+  const file = await openForReading(path);
+  if (range.start >= range.end) {
+    await file.close();
+    return new ReadableStream({ start: (controller) => controller.close() });
+  }
+  // The end of a Node read stream is inclusive.
+  const stream = createReadStream(path, { fd: file, start: range.start, end: range.end - 1 });
+  return Readable.toWeb(stream) as unknown as ReadableStream<Uint8Array>;
+}
+
+async function openForReading(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    if (errno(error) === "ENOENT")
+      throw new AppError("not_found", "The file is gone.", { cause: error });
+    throw error;
+  }
+}
+
+/** Removes a job's folder or an upload's; both are exactly as deep as the layout above. */
+async function removeJob(folder: string): Promise<void> {
+  await removeFiles(join(folder, INPUT));
+  for (const epoch of await list(join(folder, ARTIFACTS)))
+    await removeFiles(join(folder, ARTIFACTS, epoch));
+  await removeEmpty(join(folder, ARTIFACTS));
+  await removeEmpty(folder);
+}
+
+async function removeFiles(folder: string): Promise<void> {
+  for (const name of await list(folder)) await ignoreMissing(unlink(join(folder, name)));
+  await removeEmpty(folder);
+}
+
+const removeEmpty = (folder: string) => ignoreMissing(rmdir(folder));
+
+async function removeAbandonedUploads(uploads: string, olderThanMs: number): Promise<number> {
+  const newestToRemoveMs = Date.now() - olderThanMs;
+  let removed = 0;
+  for (const jobId of await list(uploads)) {
+    if ((await lastWriteMs(join(uploads, jobId))) > newestToRemoveMs) continue;
+    await removeJob(join(uploads, jobId));
+    removed++;
+  }
+  return removed;
+}
+
+async function lastWriteMs(upload: string): Promise<number> {
+  const input = join(upload, INPUT);
+  const paths = [upload, ...(await list(input)).map((blob) => join(input, blob))];
+  const stats = await Promise.all(paths.map((path) => ignoreMissing(stat(path))));
+  return Math.max(...stats.map((found) => found?.mtimeMs ?? 0));
+}
+
+async function list(folder: string): Promise<readonly string[]> {
+  return (await ignoreMissing(readdir(folder))) ?? [];
+}
+
+async function ignoreMissing<T>(step: Promise<T>): Promise<T | undefined> {
+  try {
+    return await step;
+  } catch (error) {
+    if (errno(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function translateDiskErrors<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (["ENOSPC", "EDQUOT"].includes(errno(error)))
+      throw new AppError("storage_full", "The disk that holds the job folders is full.", {
+        cause: error,
+      });
+    throw error;
+  }
+}
+
+function errno(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

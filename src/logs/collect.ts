@@ -1,0 +1,274 @@
+import type { LogSize } from "../jobs/job.ts";
+import { type Frame, framesByteLength, type LogBody, type StreamName } from "../jobs/log-entry.ts";
+import type { AppendAnswer } from "../store/store.ts";
+import { incompleteTailLength } from "./utf8.ts";
+
+/*
+ * From a program's two pipes to bounded log entries in the store.
+ *
+ * write() takes the bytes as they are read. One append is in flight at a time; what arrives meanwhile becomes the next
+ * entry (natural group commit). The first output after a pause goes out at once, steady output at most every
+ * BATCH_INTERVAL_MS or ENTRY_TARGET_BYTES. When the store is slower than the program, write() waits, so that the pipe
+ * fills and the program blocks, in place of this process growing.
+ */
+
+/** After an entry was sent, the next waits this long for more output to share its entry... */
+const BATCH_INTERVAL_MS = 15;
+/** ...unless this much has gathered: large entries cost a store far less per byte (store.md, "Batching"). */
+const ENTRY_TARGET_BYTES = 32 * 1024;
+const ENTRY_MAX_BYTES = 64 * 1024;
+/** How much output may wait for the store. */
+const BUFFER_MAX_BYTES = 1024 * 1024;
+/** The same for a program that writes single bytes, each of which costs an object here. */
+const BUFFER_MAX_FRAMES = 8192;
+/** How much and how long answered entries are kept, for a store that loses its last second in a crash. */
+const SPOOL_MAX_BYTES = 4 * 1024 * 1024;
+const SPOOL_KEEP_MS = 3_000;
+
+export interface LogCollectorOptions {
+  /** Stores one entry. Expected to retry a store outage by itself, and to throw only when the run is to be given up. */
+  readonly append: (seq: number, body: LogBody, log: LogSize) => Promise<AppendAnswer>;
+  /** Output past this many bytes, both streams together, is dropped and counted. */
+  readonly outputBytes: number;
+  /** Called once when nothing of this attempt can become visible any more: the run is to be stopped. */
+  readonly onFenced: () => void;
+  /** A monotonic clock in milliseconds. */
+  readonly now?: () => number;
+}
+
+interface SentEntry {
+  readonly seq: number;
+  readonly body: LogBody;
+  readonly log: LogSize;
+  readonly sentAtMs: number;
+}
+
+export class LogCollector {
+  readonly #options: LogCollectorOptions;
+  readonly #now: () => number;
+  #frames: Frame[] = [];
+  #bufferedBytes = 0;
+  /** Per stream: the beginning of a character whose rest has not been read yet. */
+  readonly #held: Record<StreamName, Uint8Array> = { stdout: EMPTY, stderr: EMPTY };
+  #acceptedBytes = 0;
+  #droppedBytes = 0;
+  #markedDroppedBytes = 0;
+  #storedBytes = 0;
+  #seq = 0;
+  #lastSentAtMs = Number.NEGATIVE_INFINITY;
+  #spool: SentEntry[] = [];
+  #spoolBytes = 0;
+  #fenced = false;
+  #failure: unknown;
+  #closing = false;
+  #pump: Promise<void> | null = null;
+  #wakePump = Promise.withResolvers<void>();
+  #roomMade = Promise.withResolvers<void>();
+
+  constructor(options: LogCollectorOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** What is stored and dropped so far; final once close() has resolved. */
+  get size(): LogSize {
+    return { bytes: this.#storedBytes, droppedBytes: this.#droppedBytes };
+  }
+
+  /** Takes bytes just read from one stream; resolves when there is room for more. */
+  async write(stream: StreamName, chunk: Uint8Array): Promise<void> {
+    const held = this.#held[stream];
+    const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+    const tail = incompleteTailLength(bytes);
+    this.#held[stream] = bytes.slice(bytes.length - tail);
+    this.#accept(stream, bytes.subarray(0, bytes.length - tail));
+    while (this.#isFull() && !this.#fenced) await this.#roomMade.promise;
+  }
+
+  /** One stream has ended: what was held back for the rest of a character will not be completed. */
+  endStream(stream: StreamName): void {
+    const held = this.#held[stream];
+    this.#held[stream] = EMPTY;
+    this.#accept(stream, held);
+  }
+
+  /**
+   * Ends both streams and resolves when every byte is stored, or the collector is fenced. Rejects with what `append`
+   * threw, if it did.
+   */
+  async close(): Promise<void> {
+    this.endStream("stdout");
+    this.endStream("stderr");
+    this.#closing = true;
+    this.#wake();
+    await this.#pump;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #isFull(): boolean {
+    return this.#bufferedBytes >= BUFFER_MAX_BYTES || this.#frames.length >= BUFFER_MAX_FRAMES;
+  }
+
+  #accept(stream: StreamName, bytes: Uint8Array): void {
+    if (this.#fenced || bytes.length === 0) return;
+    const room = this.#options.outputBytes - this.#acceptedBytes;
+    // Once something was dropped nothing more is taken, so that the log stays an exact prefix.
+    const kept = this.#droppedBytes > 0 ? 0 : Math.min(room, bytes.length);
+    this.#droppedBytes += bytes.length - kept;
+    this.#acceptedBytes += kept;
+    // A copy of its own size: a small view would keep the whole of the reader's buffer alive.
+    if (kept > 0) this.#frames.push({ stream, bytes: bytes.slice(0, kept) });
+    this.#bufferedBytes += kept;
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#wakePump.resolve();
+    if (this.#pump === null && !this.#fenced && this.#hasWork()) this.#pump = this.#run();
+  }
+
+  /** Sends entries while there is something to send; starts again with the next output. */
+  async #run(): Promise<void> {
+    try {
+      while (!this.#fenced && this.#hasWork()) {
+        await this.#gather();
+        await this.#sendNext();
+      }
+    } catch (error) {
+      this.#failure = error;
+      this.#fence();
+    } finally {
+      this.#pump = null;
+    }
+  }
+
+  #hasWork(): boolean {
+    return this.#bufferedBytes > 0 || this.#mustMarkGap();
+  }
+
+  /** A gap is marked as soon as it begins, and once more at the end with the final count. */
+  #mustMarkGap(): boolean {
+    if (this.#droppedBytes === this.#markedDroppedBytes) return false;
+    return this.#markedDroppedBytes === 0 || this.#closing;
+  }
+
+  /** Waits until the next entry is due. */
+  async #gather(): Promise<void> {
+    const dueAtMs = this.#lastSentAtMs + BATCH_INTERVAL_MS;
+    while (!this.#closing && this.#bufferedBytes < ENTRY_TARGET_BYTES) {
+      const waitMs = dueAtMs - this.#now();
+      if (waitMs <= 0) return;
+      this.#wakePump = Promise.withResolvers();
+      const timer = setTimeout(this.#wakePump.resolve, waitMs);
+      await this.#wakePump.promise;
+      clearTimeout(timer);
+    }
+  }
+
+  async #sendNext(): Promise<void> {
+    const body = this.#takeBody();
+    if (body.kind === "frames") this.#storedBytes += framesByteLength(body.frames);
+    this.#lastSentAtMs = this.#now();
+    const entry = { seq: ++this.#seq, body, log: this.size, sentAtMs: this.#lastSentAtMs };
+    this.#remember(entry);
+    await this.#send(entry);
+  }
+
+  #takeBody(): LogBody {
+    if (this.#bufferedBytes === 0) {
+      this.#markedDroppedBytes = this.#droppedBytes;
+      return { kind: "gap", droppedBytes: this.#droppedBytes };
+    }
+    const frames = takeFrames(this.#frames, ENTRY_MAX_BYTES);
+    this.#bufferedBytes -= framesByteLength(frames);
+    this.#makeRoom();
+    return { kind: "frames", frames };
+  }
+
+  async #send(entry: SentEntry): Promise<void> {
+    const answer = await this.#options.append(entry.seq, entry.body, entry.log);
+    if (answer.kind === "fenced") return this.#fence();
+    if (answer.kind === "stored") return;
+    // The store came back without its last entries. They are sent again from the spool, in order, this one last.
+    const lost = this.#spool.filter((sent) => sent.seq > answer.lastSeq && sent.seq <= entry.seq);
+    if (lost[0]?.seq !== answer.lastSeq + 1) return this.#fence();
+    for (const sent of lost) {
+      const again = await this.#options.append(sent.seq, sent.body, sent.log);
+      if (again.kind !== "stored") return this.#fence();
+    }
+  }
+
+  #remember(entry: SentEntry): void {
+    this.#spool.push(entry);
+    this.#spoolBytes += bodyByteLength(entry.body);
+    for (;;) {
+      const oldest = this.#spool[0];
+      const isKept =
+        oldest === undefined ||
+        oldest === entry ||
+        (this.#spoolBytes <= SPOOL_MAX_BYTES && entry.sentAtMs - oldest.sentAtMs <= SPOOL_KEEP_MS);
+      if (isKept) return;
+      this.#spool.shift();
+      this.#spoolBytes -= bodyByteLength(oldest.body);
+    }
+  }
+
+  #fence(): void {
+    if (this.#fenced) return;
+    this.#fenced = true;
+    this.#frames = [];
+    this.#bufferedBytes = 0;
+    this.#makeRoom();
+    this.#options.onFenced();
+  }
+
+  #makeRoom(): void {
+    this.#roomMade.resolve();
+    this.#roomMade = Promise.withResolvers();
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+function bodyByteLength(body: LogBody): number {
+  return body.kind === "frames" ? framesByteLength(body.frames) : 0;
+}
+
+/** Takes frames from the front of `queue`, neighbours of one stream joined, up to `maxBytes` and never none. */
+function takeFrames(queue: Frame[], maxBytes: number): Frame[] {
+  const taken: Frame[] = [];
+  let room = maxBytes;
+  let count = 0;
+  for (const frame of queue) {
+    if (room === 0) break;
+    const bytes = frame.bytes.subarray(0, splitPoint(frame.bytes, room));
+    if (bytes.length === 0) break;
+    taken.push({ stream: frame.stream, bytes });
+    room -= bytes.length;
+    if (bytes.length < frame.bytes.length) {
+      queue[count] = { stream: frame.stream, bytes: frame.bytes.subarray(bytes.length) };
+      break;
+    }
+    count++;
+  }
+  queue.splice(0, count);
+  return joinNeighbours(taken);
+}
+
+/** How many bytes of a frame to take into `room`: not the beginning of a character without its rest. */
+function splitPoint(bytes: Uint8Array, room: number): number {
+  if (bytes.length <= room) return bytes.length;
+  return room - incompleteTailLength(bytes.subarray(0, room));
+}
+
+function joinNeighbours(frames: readonly Frame[]): Frame[] {
+  const joined: Frame[] = [];
+  let run: Uint8Array[] = [];
+  for (const [index, frame] of frames.entries()) {
+    run.push(frame.bytes);
+    if (frames[index + 1]?.stream === frame.stream) continue;
+    joined.push({ stream: frame.stream, bytes: run.length > 1 ? Buffer.concat(run) : frame.bytes });
+    run = [];
+  }
+  return joined;
+}

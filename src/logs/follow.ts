@@ -1,0 +1,172 @@
+import type { JobRecord } from "../jobs/job.ts";
+import {
+  compareEntryIds,
+  type EntryId,
+  framesByteLength,
+  type LogEntry,
+} from "../jobs/log-entry.ts";
+import type { Store } from "../store/store.ts";
+import { createEventCutter, type EventId, type EventOptions, type LogEvent } from "./events.ts";
+
+/*
+ * A log as a live stream of events: history first, then what comes, without a gap or a duplicate between the two,
+ * because both are the same reads of the same entries. Pull-based: nothing is read that the client has not asked for.
+ */
+
+/** Entries are read from the store in pages of about this size. */
+const PAGE_BYTES = 256 * 1024;
+
+/** Which attempts a reader sees: the latest, the n-th, or all of them in order. */
+export type AttemptSelection = "latest" | "all" | number;
+
+export interface FollowRequest extends EventOptions {
+  readonly id: string;
+  readonly attempt: AttemptSelection;
+  /** The last event that the client has; null: from the start. */
+  readonly after: EventId | null;
+  /** Without an event for this long, a heartbeat is yielded. */
+  readonly heartbeatMs: number;
+}
+
+/** Some events, or a sign that nothing happened for a while. */
+export type FollowStep =
+  | { readonly kind: "events"; readonly events: readonly LogEvent[] }
+  /** The client's position no longer exists: what follows starts the current attempt anew. */
+  | { readonly kind: "reset" }
+  | { readonly kind: "heartbeat" };
+
+/** The client's last event was the stream's end: there is nothing to come, ever. */
+export const FINISHED = Symbol("finished");
+
+interface Start {
+  readonly from: EntryId;
+  readonly skipBytes: number;
+  readonly isReset: boolean;
+}
+
+/**
+ * Opens a stream on the log of `record`. Resolves to FINISHED where a client only reconnects to a stream that has ended.
+ * The generator returns after the end event, when the job is removed, or when `signal` fires.
+ */
+export async function followLog(
+  store: Store,
+  record: JobRecord,
+  request: FollowRequest,
+  signal: AbortSignal,
+): Promise<typeof FINISHED | AsyncGenerator<FollowStep>> {
+  const start = await findStart(store, record, request);
+  return start === FINISHED ? FINISHED : follow(store, request, { start, record, signal });
+}
+
+async function findStart(
+  store: Store,
+  record: JobRecord,
+  request: FollowRequest,
+): Promise<Start | typeof FINISHED> {
+  const first = firstEntry(record, request.attempt);
+  const fresh = { from: first, skipBytes: 0, isReset: false };
+  const { after } = request;
+  if (after === null) return fresh;
+  const last = lastEpoch(record, request.attempt);
+  if (last !== null && after.epoch > last && record.epochs.includes(after.epoch)) return FINISHED;
+  const isSelected = after.epoch >= first.epoch && (last === null || after.epoch <= last);
+  const [entry] = isSelected
+    ? await store.readLog({ id: request.id, from: after, maxBytes: 1 })
+    : [];
+  if (entry === undefined || compareEntryIds(entry, after) !== 0 || after.offset > sizeOf(entry))
+    return { ...fresh, isReset: true };
+  if (entry.kind === "end") return FINISHED;
+  if (entry.kind === "frames") return { from: after, skipBytes: after.offset, isReset: false };
+  return { from: { epoch: after.epoch, seq: after.seq + 1 }, skipBytes: 0, isReset: false };
+}
+
+function sizeOf(entry: LogEntry): number {
+  return entry.kind === "frames" ? framesByteLength(entry.frames) : 0;
+}
+
+/** Where the selected attempts begin. */
+export function firstEntry(record: JobRecord, attempt: AttemptSelection): EntryId {
+  if (attempt === "all") return { epoch: 0, seq: 0 };
+  const epoch = attempt === "latest" ? record.epochs.at(-1) : record.epochs[attempt - 1];
+  return { epoch: epoch ?? 0, seq: 0 };
+}
+
+/** The epoch that a reader of one given attempt stops after; null when it goes on to the log's end. */
+export function lastEpoch(record: JobRecord, attempt: AttemptSelection): number | null {
+  if (typeof attempt !== "number" || attempt >= record.epochs.length) return null;
+  return record.epochs[attempt - 1] ?? null;
+}
+
+interface FollowState {
+  readonly start: Start;
+  readonly record: JobRecord;
+  readonly signal: AbortSignal;
+}
+
+async function* follow(
+  store: Store,
+  request: FollowRequest,
+  { start, record, signal }: FollowState,
+): AsyncGenerator<FollowStep> {
+  if (start.isReset) yield { kind: "reset" };
+  const cutter = createEventCutter(request);
+  let { from, skipBytes } = start;
+  let lastRead: EntryId | null = from.seq > 0 ? { epoch: from.epoch, seq: from.seq - 1 } : null;
+  let quietSinceMs = performance.now();
+  while (!signal.aborted) {
+    const entries = await store.readLog({ id: request.id, from, maxBytes: PAGE_BYTES });
+    const events: LogEvent[] = [];
+    for (const entry of entries) {
+      events.push(...cutter.push(entry, skipBytes));
+      skipBytes = 0;
+      lastRead = { epoch: entry.epoch, seq: entry.seq };
+      from = { epoch: entry.epoch, seq: entry.seq + 1 };
+      if (isLast(entry, record, request.attempt)) {
+        yield { kind: "events", events };
+        return;
+      }
+    }
+    if (events.length > 0) {
+      yield { kind: "events", events };
+      quietSinceMs = performance.now();
+    }
+    if (entries.length > 0) continue;
+    if ((await store.get(request.id)) === null) return;
+    const timeoutMs = quietSinceMs + request.heartbeatMs - performance.now();
+    if (timeoutMs <= 0) {
+      yield { kind: "heartbeat" };
+      quietSinceMs = performance.now();
+    } else await store.waitForEntries({ id: request.id, after: lastRead, timeoutMs }, signal);
+  }
+}
+
+/** A reader of one given attempt stops at the border to the next, whose marker tells why it ended. */
+function isLast(entry: LogEntry, record: JobRecord, attempt: AttemptSelection): boolean {
+  const last = lastEpoch(record, attempt);
+  return entry.kind === "end" || (last !== null && entry.epoch > last);
+}
+
+/** Bytes of a snapshot's stream, in pages: what the log holds at the moment of the call, program output only. */
+export async function* readSnapshot(
+  store: Store,
+  record: JobRecord,
+  request: Pick<FollowRequest, "attempt" | "stream">,
+): AsyncGenerator<Uint8Array> {
+  const until = await store.lastEntryId(record.id);
+  // An attempt that begins while this one is being read is not part of it.
+  const latest = request.attempt === "latest" ? record.epochs.at(-1) : undefined;
+  const lastSelected = latest ?? lastEpoch(record, request.attempt);
+  let from = firstEntry(record, request.attempt);
+  while (until !== null && compareEntryIds(from, until) <= 0) {
+    const entries = await store.readLog({ id: record.id, from, maxBytes: PAGE_BYTES });
+    for (const entry of entries) {
+      if (compareEntryIds(entry, until) > 0) return;
+      if (lastSelected !== null && entry.epoch > lastSelected) return;
+      from = { epoch: entry.epoch, seq: entry.seq + 1 };
+      if (entry.kind !== "frames") continue;
+      for (const frame of entry.frames)
+        if (request.stream === undefined || frame.stream === request.stream) yield frame.bytes;
+    }
+    if (entries.length === 0) return;
+  }
+}
