@@ -67,6 +67,8 @@ export interface Guest {
    * that fits the caps. Throws when it is malformed or cut off.
    */
   outputs(): AsyncIterable<GuestOutput>;
+  /** What the user should know of the outputs, e.g. how many were left out and why; complete once outputs() has ended. */
+  warnings(): readonly string[];
   /** Kills every process of the guest but keeps its files for outputs(). Idempotent; resolves at once, see `exited`. */
   stop(): void;
   /** Takes everything down, files included. Idempotent. Resolves when no process of the guest is left. */

@@ -1,0 +1,51 @@
+import { constants } from "node:os";
+
+import type { Limits } from "../jobs/limits.ts";
+import type { Outcome } from "../jobs/outcome.ts";
+import type { GuestExit } from "../sandbox/sandbox.ts";
+
+/** Why we stopped a program that had not ended by itself. */
+export type StopCause = "timeout" | "cancelled";
+
+type Verdict = Pick<Outcome, "status" | "reason" | "exitCode" | "signal" | "error">;
+
+const SIGNAL_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.signals).map(([name, number]) => [number, name]),
+);
+
+/** `SIGSEGV` for 11; `SIG40` for one without a name. */
+export function signalName(number: number): string {
+  return SIGNAL_NAMES.get(number) ?? `SIG${number}`;
+}
+
+/**
+ * What a run came to. `stopped` is why we ended it, null when it ended by itself; `exit` is null when the sandbox broke,
+ * and `failure` then says how.
+ */
+export function classify(run: {
+  readonly exit: GuestExit | null;
+  readonly stopped: StopCause | null;
+  readonly failure: string;
+  readonly limits: Limits;
+}): Verdict {
+  const { exit, stopped } = run;
+  const exitCode = exit?.exitCode ?? null;
+  const signal = exit?.signalNumber == null ? null : signalName(exit.signalNumber);
+  const ended = { exitCode, signal, error: null };
+  if (stopped === "timeout") return { ...ended, status: "timed_out", reason: "wall_limit" };
+  if (stopped === "cancelled") return { ...ended, status: "cancelled", reason: "cancelled" };
+  if (exit === null)
+    return { ...ended, status: "failed", reason: "sandbox_error", error: run.failure };
+  if (isCpuLimit(exit, run.limits)) return { ...ended, status: "timed_out", reason: "cpu_limit" };
+  // Writing past RLIMIT_FSIZE (setrlimit(2)).
+  if (signal === "SIGXFSZ") return { ...ended, status: "failed", reason: "disk_limit" };
+  if (signal !== null) return { ...ended, status: "failed", reason: "signal" };
+  if (exitCode === 0) return { ...ended, status: "succeeded", reason: null };
+  return { ...ended, status: "failed", reason: "exit_code" };
+}
+
+/** RLIMIT_CPU sends SIGXCPU at the soft limit and, to a program that ignores it, SIGKILL at the hard one (setrlimit(2)). */
+function isCpuLimit(exit: GuestExit, limits: Limits): boolean {
+  if (exit.signalNumber === constants.signals.SIGXCPU) return true;
+  return exit.signalNumber === constants.signals.SIGKILL && exit.cpuMs >= limits.cpuSec * 1000;
+}

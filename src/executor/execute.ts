@@ -1,0 +1,175 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import { AppError, messageOf } from "../errors.ts";
+import type { FileStore } from "../files/file-store.ts";
+import type { JobRecord } from "../jobs/job.ts";
+import type { StreamName } from "../jobs/log-entry.ts";
+import { type Artifact, type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
+import type { InstalledRuntime } from "../runtimes/runtime.ts";
+import type { Guest, GuestExit, GuestRequest, Sandbox } from "../sandbox/sandbox.ts";
+import { classify, type StopCause } from "./classify.ts";
+
+/** After a stop the guest's end is due within this; then it is taken down with everything it had written. */
+const STOP_DEADLINE_MS = 2_000;
+/** How long the files of an ended program may take to come out. */
+const COLLECT_DEADLINE_MS = 60_000;
+
+/** Where a program's output goes. */
+export interface LogSink {
+  /** Resolves when there is room for more: a program that prints faster than that blocks in its pipe. */
+  write(stream: StreamName, bytes: Uint8Array): Promise<void>;
+  endStream(stream: StreamName): void;
+}
+
+export interface Execution {
+  readonly job: JobRecord;
+  readonly slot: number;
+  readonly runtime: InstalledRuntime;
+  readonly sandbox: Sandbox;
+  readonly files: FileStore;
+  readonly log: LogSink;
+  /** The job is to be cancelled: its program is killed, its files are kept. */
+  readonly cancelled: AbortSignal;
+  /** The run is to be given up without a result: everything is taken down at once. */
+  readonly abandoned: AbortSignal;
+}
+
+/**
+ * Runs one job on this machine, from its files to its artifacts. Resolves to how it ended, which includes that the
+ * sandbox failed; rejects only for an error of this service. After `abandoned` the outcome means nothing.
+ */
+export async function execute(execution: Execution): Promise<Outcome> {
+  const startedAtMs = performance.now();
+  let guest: Guest;
+  try {
+    guest = await execution.sandbox.start(guestRequest(execution));
+  } catch (error) {
+    if (error instanceof AppError)
+      return outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
+    throw error;
+  }
+  const abandon = () => void guest.destroy();
+  execution.abandoned.addEventListener("abort", abandon, { once: true });
+  if (execution.abandoned.aborted) abandon();
+  try {
+    return await attend(execution, guest, startedAtMs);
+  } finally {
+    execution.abandoned.removeEventListener("abort", abandon);
+    await guest.destroy();
+  }
+}
+
+function guestRequest({ job, runtime, files, slot }: Execution): GuestRequest {
+  const { spec } = job;
+  return {
+    argv: runtime.argv(spec.entry, spec.args),
+    env: runtime.env({ ...spec.env, JOB_ID: job.id, JOB_ATTEMPT: String(job.epochs.length) }),
+    stdin: new TextEncoder().encode(spec.stdin),
+    inputs: job.files.map((file) => ({
+      path: file.path,
+      sizeBytes: file.sizeBytes,
+      bytes: () => files.readInput(job.id, file),
+    })),
+    mounts: runtime.mounts,
+    limits: spec.limits,
+    memoryLimit: runtime.memoryLimit,
+    slot,
+  };
+}
+
+async function attend(execution: Execution, guest: Guest, startedAtMs: number): Promise<Outcome> {
+  const { job, log } = execution;
+  const output = Promise.all([
+    pump(guest.stdout, "stdout", log),
+    pump(guest.stderr, "stderr", log),
+  ]);
+  const { exit, stopped } = await awaitEnd(execution, guest);
+  const wallMs = Math.round(performance.now() - startedAtMs);
+  // Together: the pipes end no later than the sandbox does, and the sandbox ends once its files are out.
+  const [collected] = await Promise.all([collectArtifacts(execution, guest, exit), output]);
+  const verdict = classify({ exit, stopped, failure: guest.failure(), limits: job.spec.limits });
+  const broken = collected.error !== null && verdict.status === "succeeded";
+  return {
+    ...verdict,
+    ...(broken ? ({ status: "failed", reason: "sandbox_error" } as const) : {}),
+    error: verdict.error ?? collected.error,
+    oom: null,
+    usage: exit === null ? null : { wallMs, cpuMs: exit.cpuMs, peakMemoryBytes: null },
+    artifacts: collected.artifacts,
+    warnings: [...guest.warnings(), ...collected.warnings],
+  };
+}
+
+async function pump(
+  source: ReadableStream<Uint8Array>,
+  stream: StreamName,
+  log: LogSink,
+): Promise<void> {
+  for await (const chunk of source) await log.write(stream, chunk);
+  log.endStream(stream);
+}
+
+/** Waits for the program's own end, or ends it at its time limit or on request. */
+async function awaitEnd(
+  { job, cancelled }: Execution,
+  guest: Guest,
+): Promise<{ exit: GuestExit | null; stopped: StopCause | null }> {
+  let stopped: StopCause | null = null;
+  let ended = false;
+  const deadline = new AbortController();
+  const stop = (cause: StopCause) => {
+    if (ended || stopped !== null) return;
+    stopped = cause;
+    guest.stop();
+    // A guest may hinder its own supervisor; then its files are the price.
+    delay(STOP_DEADLINE_MS, undefined, { signal: deadline.signal }).then(
+      () => guest.destroy(),
+      () => undefined,
+    );
+  };
+  const timer = setTimeout(() => stop("timeout"), job.spec.timeoutMs);
+  const cancel = () => stop("cancelled");
+  cancelled.addEventListener("abort", cancel, { once: true });
+  if (cancelled.aborted) cancel();
+  const exit = await guest.exited;
+  ended = true;
+  clearTimeout(timer);
+  cancelled.removeEventListener("abort", cancel);
+  deadline.abort();
+  return { exit, stopped };
+}
+
+interface Collected {
+  readonly artifacts: readonly Artifact[];
+  readonly warnings: readonly string[];
+  readonly error: string | null;
+}
+
+/** Keeps the files that the run created or changed. A file with an input's path and content is neither. */
+async function collectArtifacts(
+  { job, files }: Execution,
+  guest: Guest,
+  exit: GuestExit | null,
+): Promise<Collected> {
+  if (exit === null) return { artifacts: [], warnings: [], error: null };
+  const artifacts: Artifact[] = [];
+  const inputs = new Map(job.files.map((file) => [file.path, file.sha256]));
+  const writer = files.artifactWriter(job.id, job.epoch);
+  const deadline = setTimeout(() => void guest.destroy(), COLLECT_DEADLINE_MS);
+  try {
+    for await (const { path, bytes } of guest.outputs()) {
+      const unlessHash = inputs.get(path);
+      const artifact = await writer.add({
+        path,
+        bytes,
+        ...(unlessHash === undefined ? {} : { unlessHash }),
+      });
+      if (artifact !== null) artifacts.push(artifact);
+    }
+    return { artifacts, warnings: [], error: null };
+  } catch (error) {
+    return { artifacts, warnings: [], error: `Not every artifact was kept: ${messageOf(error)}` };
+  } finally {
+    clearTimeout(deadline);
+  }
+}
