@@ -1,0 +1,10 @@
+import type { StoreTiming } from "../store.ts";
+import type { DataConnection } from "./connection.ts";
+import type { Keys } from "./keys.ts";
+
+/** What every step needs. */
+export interface Context {
+  readonly data: DataConnection;
+  readonly keys: Keys;
+  readonly timing: StoreTiming;
+}

@@ -1,0 +1,58 @@
+import { endNote } from "../../jobs/job.ts";
+import { type Outcome, outcomeWithoutRun } from "../../jobs/outcome.ts";
+import type { CancelAnswer, FinishAnswer, FinishRequest, LeaseKey } from "../store.ts";
+import { RETRY_REASON } from "../store.ts";
+import type { Context } from "./context.ts";
+
+/** An outcome and its end note as the scripts take them. */
+export function encodeEnding(outcome: Outcome): readonly [outcome: string, note: string] {
+  return [JSON.stringify(outcome), JSON.stringify(endNote(outcome))];
+}
+
+/** The end of a job that somebody cancelled and that no worker has ended. */
+export const CANCELLED = outcomeWithoutRun("cancelled", "cancelled", null);
+
+/** Store.finish */
+export async function finish(
+  { data, keys, timing }: Context,
+  request: FinishRequest,
+): Promise<FinishAnswer> {
+  const { id, owner, epoch, outcome, log } = request;
+  const answer = await data.script(
+    "finish",
+    [...keys.shared, keys.job(id), keys.log(id)],
+    [
+      id,
+      owner,
+      epoch,
+      timing.leaseMs,
+      outcome.status,
+      ...encodeEnding(outcome),
+      log.bytes,
+      log.droppedBytes,
+    ],
+  );
+  return answer === 1 ? "finished" : "fenced";
+}
+
+/** Store.release */
+export async function release(
+  { data, keys }: Context,
+  { id, owner, epoch }: LeaseKey,
+): Promise<void> {
+  await data.script(
+    "release",
+    [...keys.shared, keys.job(id), keys.log(id)],
+    [id, owner, epoch, RETRY_REASON.release, ...encodeEnding(CANCELLED)],
+  );
+}
+
+/** Store.requestCancel */
+export async function requestCancel({ data, keys }: Context, id: string): Promise<CancelAnswer> {
+  const answer = await data.script(
+    "cancel",
+    [...keys.shared, keys.job(id), keys.log(id)],
+    [id, ...encodeEnding(CANCELLED)],
+  );
+  return answer as CancelAnswer;
+}

@@ -1,0 +1,66 @@
+import type { Priority } from "../../jobs/job.ts";
+
+/**
+ * The names of an installation's keys. All carry one hash tag, so that each step is one atomic script, on a plain server
+ * and on a Cluster alike.
+ */
+export interface Keys {
+  /** The keys that scripts/shared.lua expects first, in its order. */
+  readonly shared: readonly string[];
+  /** The queues in the order of their claiming: high, normal, low. LIST of ids; LPUSH new, RPOP take, RPUSH head. */
+  readonly queues: readonly string[];
+  /** ZSET id -> lease deadline in Redis milliseconds: the only "processing" structure. */
+  readonly running: string;
+  /** ZSET with the doorbell as its one member. */
+  readonly wake: string;
+  /** HASH: schema, last_sweep (Redis ms of the last beat or sweep), graced_until (Redis ms). */
+  readonly meta: string;
+  /** ZSET id -> creation time in Redis microseconds. */
+  readonly all: string;
+  /** ZSET id -> end in Redis milliseconds. */
+  readonly ended: string;
+  /** HASH owner -> what it offers (JSON). */
+  readonly workers: string;
+  /** ZSET owner -> when it last said so, in Redis milliseconds. */
+  readonly workersSeen: string;
+  readonly jobPrefix: string;
+  readonly logPrefix: string;
+  /** HASH: the record (codec.ts). */
+  readonly job: (id: string) => string;
+  /** STREAM of log entries `<epoch>-<seq>` (codec.ts). */
+  readonly log: (id: string) => string;
+  /** HASH slot -> `<epoch> <id> <token>` of the slot's latest claim. */
+  readonly slots: (owner: string) => string;
+}
+
+const CLAIM_ORDER: readonly Priority[] = ["high", "normal", "low"];
+
+/** `prefix` separates installations that share a server; it must hold no brace. */
+export function keysOf(prefix: string): Keys {
+  const key = (name: string): string => `{${prefix}}:${name}`;
+  const queues = CLAIM_ORDER.map((priority) => key(`queue:${priority}`));
+  const [running, wake, meta, all, ended] = [
+    key("running"),
+    key("wake"),
+    key("meta"),
+    key("all"),
+    key("ended"),
+  ];
+  const [jobPrefix, logPrefix] = [key("job:"), key("log:")];
+  return {
+    shared: [...queues, running, wake, meta, all, ended],
+    queues,
+    running,
+    wake,
+    meta,
+    all,
+    ended,
+    workers: key("workers"),
+    workersSeen: key("workers-seen"),
+    jobPrefix,
+    logPrefix,
+    job: (id) => jobPrefix + id,
+    log: (id) => logPrefix + id,
+    slots: (owner) => key(`slots:${owner}`),
+  };
+}

@@ -1,0 +1,27 @@
+import type { Context } from "./context.ts";
+
+/** Store.expired. Two calls, no script: the clock only makes more jobs expire in between. */
+export async function expired(
+  { data, keys }: Context,
+  { olderThanMs, limit }: { readonly olderThanMs: number; readonly limit: number },
+): Promise<readonly string[]> {
+  return await data.run(async (client) => {
+    const [seconds, microseconds] = await client.time();
+    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+    return await client.zrangebyscore(
+      keys.ended,
+      "-inf",
+      `(${(nowMs - olderThanMs).toString()}`,
+      "LIMIT",
+      0,
+      limit,
+    );
+  });
+}
+
+/** Store.remove */
+export async function remove({ data, keys }: Context, id: string): Promise<boolean> {
+  return (
+    (await data.script("remove", [keys.job(id), keys.log(id), keys.all, keys.ended], [id])) === 1
+  );
+}

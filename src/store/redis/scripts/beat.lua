@@ -1,0 +1,21 @@
+#!lua flags=allow-oom
+-- Renews the leases that an owner holds, one that has run out included, as long as no sweep has judged it.
+-- KEYS  1-8 shared   9 the owner's slots   then per held job: job, log
+-- ARGV  1 owner   2 lease ms   3 sweep interval ms   then per held job: id, epoch
+-- Result: {ids to cancel, ids that are not the owner's (any more)}
+-- include shared.lua
+local owner, lease, now = ARGV[1], tonumber(ARGV[2]), now_ms()
+judge_silence(now, lease, tonumber(ARGV[3]))
+local cancelled, fenced = {}, {}
+for index = 1, (#ARGV - 3) / 2 do
+  local id, epoch = ARGV[2 + 2 * index], ARGV[3 + 2 * index]
+  local job, log = KEYS[8 + 2 * index], KEYS[9 + 2 * index]
+  if holds(id, job, log, { epoch = epoch, owner = owner, lease = lease }, now) then
+    redis.call('ZADD', RUNNING, int(now + lease), id)
+    if redis.call('HGET', job, 'cancel') == '1' then cancelled[#cancelled + 1] = id end
+  else
+    fenced[#fenced + 1] = id
+  end
+end
+redis.call('PEXPIRE', KEYS[9], int(2 * lease + 60000))
+return { cancelled, fenced }

@@ -1,0 +1,20 @@
+/** A caller that waits, and the way to wake it. */
+export interface Waiter {
+  /** Resolves once: when woken, when the time is over or when the signal fires. Never rejects. */
+  readonly done: Promise<void>;
+  readonly wake: () => void;
+}
+
+/** `onDone` runs once, before `done` resolves. */
+export function startWaiting(timeoutMs: number, signal: AbortSignal, onDone: () => void): Waiter {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const wake = (): void => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", wake);
+    onDone();
+    resolve();
+  };
+  const timer = setTimeout(wake, timeoutMs);
+  signal.addEventListener("abort", wake, { once: true });
+  return { done: promise, wake };
+}
