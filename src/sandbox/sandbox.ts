@@ -23,7 +23,7 @@ export interface GuestInput {
 export interface GuestRequest {
   /** Absolute path of the program and its arguments. */
   readonly argv: readonly string[];
-  /** The guest's whole environment. */
+  /** The guest's environment, over the driver's small base (PATH, HOME, TMPDIR, LANG). Nothing else gets in. */
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: Uint8Array;
   readonly inputs: readonly GuestInput[];
@@ -71,7 +71,10 @@ export interface Guest {
   warnings(): readonly string[];
   /** Kills every process of the guest but keeps its files for outputs(). Idempotent; resolves at once, see `exited`. */
   stop(): void;
-  /** Takes everything down, files included. Idempotent. Resolves when no process of the guest is left. */
+  /**
+   * Takes everything down: files, and what stdout and stderr still hold unread. Idempotent. Resolves when no process of
+   * the guest is left. Every guest must be destroyed, also one that has ended.
+   */
   destroy(): Promise<void>;
 }
 
@@ -84,7 +87,10 @@ export interface SandboxStatus {
 }
 
 export interface Sandbox {
-  /** Starts a guest. Throws AppError `sandbox_error` when it cannot even be started. */
+  /**
+   * Starts a guest; resolves once its program runs, its inputs in place. Throws AppError `sandbox_error` when it cannot
+   * be started, or whatever reading an input threw; nothing is left of it then.
+   */
   start(request: GuestRequest): Promise<Guest>;
   /** Runs the self-test now. Never throws. */
   selfTest(): Promise<SandboxStatus>;

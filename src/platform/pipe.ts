@@ -1,0 +1,108 @@
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { closeSync, writeSync } from "node:fs";
+
+/*
+ * Real pipes between this process and a child. Bun's own "pipe" stdio is a socketpair, which a program cannot reopen:
+ * `echo x > /dev/stderr` answers ENXIO. No runtime API makes a pipe, so pipe2(2) is called through FFI.
+ */
+
+/** A pipe's two ends, both close-on-exec. Whoever holds one closes it. */
+export interface Pipe {
+  readonly readFd: number;
+  readonly writeFd: number;
+}
+
+/** A read end as a stream with back-pressure: nothing is read ahead of what the consumer asked for (one chunk apart). */
+export interface PipeReader {
+  /** Ends when the last writer has closed its end. */
+  readonly stream: ReadableStream<Uint8Array>;
+  /** Closes the fd; a read that waits sees the end. Idempotent. Needed only where the stream is not read to its end. */
+  close(): void;
+}
+
+/** O_CLOEXEC, the same number on x86_64 and aarch64 (asm-generic/fcntl.h). */
+const O_CLOEXEC = 0o2000000;
+
+/** PIPE_BUF-safe capacity of a fresh pipe (pipe(7)): so much can be written before anybody reads. */
+const PIPE_CAPACITY_BYTES = 65_536;
+
+/** glibc's name, then musl's. */
+const C_LIBRARIES = ["libc.so.6", "libc.so"];
+
+function loadPipe2() {
+  const failures: unknown[] = [];
+  for (const name of C_LIBRARIES) {
+    try {
+      return dlopen(name, {
+        pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
+      }).symbols.pipe2;
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw new AggregateError(failures, "No C library with pipe2 was found");
+}
+
+let pipe2: ReturnType<typeof loadPipe2> | undefined;
+
+/** Makes a pipe. Throws when the process is out of file descriptors. */
+export function openPipe(): Pipe {
+  pipe2 ??= loadPipe2();
+  const fds = new Int32Array(2);
+  if (pipe2(ptr(fds), O_CLOEXEC) !== 0) throw new Error("pipe2 failed: no file descriptor is left");
+  const [readFd, writeFd] = fds;
+  if (readFd === undefined || writeFd === undefined)
+    throw new Error("pipe2 gave no file descriptors");
+  return { readFd, writeFd };
+}
+
+/**
+ * A pipe that already holds `bytes` and then ends; the caller passes the read end on and closes it. Throws when they do
+ * not fit into a pipe that nobody reads yet.
+ */
+export function openFilledPipe(bytes: Uint8Array): number {
+  if (bytes.length > PIPE_CAPACITY_BYTES)
+    throw new Error(`${bytes.length} bytes do not fit into a pipe`);
+  const { readFd, writeFd } = openPipe();
+  try {
+    writeSync(writeFd, bytes);
+  } catch (error) {
+    closeSync(readFd);
+    throw error;
+  } finally {
+    closeSync(writeFd);
+  }
+  return readFd;
+}
+
+/**
+ * Reads `readFd`, which it now owns. `Bun.file(fd).stream()` does the waiting but never closes the descriptor (200 jobs
+ * would leak 200), and `new net.Socket({fd})` hangs on a pipe.
+ */
+export function readPipe(readFd: number): PipeReader {
+  const reader = Bun.file(readFd).stream().getReader();
+  let open = true;
+  const release = () => {
+    if (!open) return;
+    open = false;
+    closeSync(readFd);
+  };
+  // Cancelling settles a read that waits; only then may the number go back to the system, where it is reused at once.
+  const close = () => {
+    if (open) void reader.cancel().then(release, release);
+  };
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await reader.read();
+        if (done) {
+          release();
+          controller.close();
+        } else controller.enqueue(value);
+      },
+      cancel: close,
+    },
+    { highWaterMark: 0 },
+  );
+  return { stream, close };
+}

@@ -1,0 +1,89 @@
+import { AppError } from "../errors.ts";
+import type { GuestInput, GuestRequest } from "./sandbox.ts";
+
+/*
+ * What the supervisor (supervisor.pl, where the framing is described) is told before it starts a program. The framing
+ * carries any byte, but argv and environment end at a NUL in the kernel, and a NUL in a path is an attack: refused here.
+ */
+
+/** Bytes of one data record; far below the supervisor's cap of 1 MiB. */
+const CHUNK_BYTES = 256 * 1024;
+/** Processes of a guest that are not the program's: the supervisor. */
+const OWN_PROCESSES = 1;
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+const encoder = new TextEncoder();
+
+/** One record: type, 32-bit big-endian length, payload. */
+function record(type: string, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(5 + payload.length);
+  bytes[0] = type.charCodeAt(0);
+  new DataView(bytes.buffer).setUint32(1, payload.length);
+  bytes.set(payload, 5);
+  return bytes;
+}
+
+function text(type: string, value: string): Uint8Array {
+  if (value.includes("\0"))
+    throw new AppError("sandbox_error", "A value for the guest holds a NUL");
+  return record(type, encoder.encode(value));
+}
+
+function* data(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
+    yield record("D", bytes.subarray(at, at + CHUNK_BYTES));
+}
+
+async function* inputFile(input: GuestInput): AsyncGenerator<Uint8Array> {
+  yield text("F", input.path);
+  let sent = 0;
+  for await (const chunk of input.bytes()) {
+    sent += chunk.length;
+    yield* data(chunk);
+  }
+  if (sent !== input.sizeBytes)
+    throw new AppError(
+      "sandbox_error",
+      `The input file ${JSON.stringify(input.path)} has ${sent} bytes, not ${input.sizeBytes}`,
+    );
+}
+
+function options(request: GuestRequest): Record<string, number> {
+  const { limits, memoryLimit } = request;
+  return {
+    ...(memoryLimit === "address_space" ? { as: limits.memoryBytes } : {}),
+    ...(memoryLimit === "data" ? { data: limits.memoryBytes } : {}),
+    // rlimits know whole seconds only.
+    cpu: Math.max(1, Math.ceil(limits.cpuSec)),
+    fsize: limits.diskBytes,
+    nproc: limits.processes + OWN_PROCESSES,
+    output: limits.diskBytes,
+  };
+}
+
+/**
+ * The records of a whole job, ending with "go". Throws AppError `sandbox_error` for a value that cannot be passed on
+ * as it is, and whatever reading an input throws; a stream that breaks off runs nothing.
+ */
+export async function* encodeJob(
+  request: GuestRequest,
+  env: Readonly<Record<string, string>>,
+): AsyncGenerator<Uint8Array> {
+  for (const [name, number] of Object.entries(options(request))) {
+    if (!Number.isSafeInteger(number) || number < 1)
+      throw new AppError("sandbox_error", `The limit ${name} is ${number}`);
+    yield text("O", `${name}=${number}`);
+  }
+  for (const argument of request.argv) yield text("A", argument);
+  for (const [name, value] of Object.entries(env)) {
+    if (!ENV_NAME.test(name))
+      throw new AppError("sandbox_error", "A variable has an unusable name");
+    yield text("V", `${name}=${value}`);
+  }
+  for (const input of request.inputs) yield* inputFile(input);
+  if (request.stdin.length > 0) {
+    yield record("I", new Uint8Array(0));
+    yield* data(request.stdin);
+  }
+  yield record("G", new Uint8Array(0));
+}

@@ -1,0 +1,31 @@
+# Runs as a guest and tries to get out: prints one line per thing that it should not have been able to do, then "done".
+#   perl -e <this> CANARY_FILE PORT MARKER UNSHARE_NR MOUNT_NR EXPECTED_VARIABLES
+use strict;
+use Socket;
+my ($canary, $port, $marker, $unshare_nr, $mount_nr, $variables) = @ARGV;
+
+my %status;
+open(my $status, '<', '/proc/self/status') or print "it cannot read its own /proc/self/status\n";
+while (<$status>) { $status{$1} = $2 if /^(\w+):\s*(\S+)/ }
+print "it runs as root\n" if $< == 0 || $> == 0;
+print "it holds capabilities\n" if grep { ($status{$_} // 1) !~ /^0+$/ } qw(CapInh CapPrm CapEff CapBnd CapAmb);
+print "it can gain privileges (no_new_privs is off)\n" if ($status{NoNewPrivs} // 0) ne '1';
+
+print "it sees the host's files\n" if -e $canary;
+print "it sees variables of the service\n" if join(',', sort keys %ENV) ne $variables;
+print "it can read PID 1's environment\n" if open(my $environ, '<', '/proc/1/environ');
+for my $directory ('/', '/usr', '/etc', '/dev', '/run') {
+    print "it can write to $directory\n" if open(my $probe, '>', "$directory/probe");
+}
+
+socket(my $socket, PF_INET, SOCK_STREAM, 0);
+print "it reaches the host's network\n" if connect($socket, sockaddr_in($port, inet_aton('127.0.0.1')));
+
+sub CLONE_NEWUSER () { 0x10000000 }
+my ($source, $target, $type) = ('none', '/tmp', 'tmpfs');
+print "it can mount file systems\n" if syscall($mount_nr, $source, $target, $type, 0, 0) == 0;
+print "it can make user namespaces\n" if syscall($unshare_nr, CLONE_NEWUSER) == 0;
+
+# A daemon that must not outlive this program; the service looks for its marker on the host.
+if (fork == 0) { setpgrp; exec $^X, '-e', 'sleep 600', $marker }
+print "done\n";

@@ -1,0 +1,290 @@
+# PID 1 of a sandbox: takes a job from a pipe, runs it, ends everything, hands the files out.
+#
+#   perl supervisor.pl MACHINE RESULT_FD OUT_FD ERR_FD WORK_DIR TMP_DIR
+#
+# stdin is the control pipe: records that describe the job, up to "go"; its end after that means "stop the program".
+# Its end before "go" means that the service is gone: exit 125, and nothing ran. RESULT_FD takes our records.
+# A record, both ways, is one type byte, a 32-bit big-endian length and so many bytes of payload. This framing is our
+# own instead of tar: both parsers stay small and strict, no tar binary meets the job's environment, and there are no
+# extension headers that make a reader buffer without bound. guest-input.ts writes ours, guest-output.ts reads ours.
+#
+#   in:   O name=number (option)   A argument   V NAME=value   F path   D bytes of the file or of stdin   I stdin   G go
+#   out:  S started   E exit code, signal, CPU ms   F size, path   D bytes   T number of files left out (the end)
+#
+# Runs on perl-base alone and loads no module but strict (and no %!, which loads one): POSIX takes 10 ms to load, perl itself 2.
+use strict;
+
+my ($machine, $result_fd, $out_fd, $err_fd, $work, $tmp) = @ARGV;
+
+# From asm/unistd_64.h, asm-generic/unistd.h (aarch64) and asm/fcntl.h; O_NOFOLLOW is the one flag that differs.
+my %numbers_of = (
+    x64 => { prctl => 157, rt_sigprocmask => 14, signalfd4 => 289, prlimit64 => 302, setsid => 112, getrusage => 98,
+             O_NOFOLLOW => 0x20000 },
+    arm64 => { prctl => 167, rt_sigprocmask => 135, signalfd4 => 74, prlimit64 => 261, setsid => 157, getrusage => 165,
+               O_NOFOLLOW => 0x8000 },
+);
+my $nr = $numbers_of{$machine} or give_up("There is no system call table for $machine");
+
+sub PR_SET_DUMPABLE () { 4 } sub PR_SET_CHILD_SUBREAPER () { 36 } sub SIG_BLOCK () { 0 } sub SIG_SETMASK () { 2 }
+sub SIGCHLD_BIT () { 1 << 16 } sub SIGSET_BYTES () { 8 } sub RUSAGE_CHILDREN () { -1 }
+sub SFD_CLOEXEC_NONBLOCK () { 02004000 } sub F_SETFD () { 2 } sub FD_CLOEXEC () { 1 } sub WNOHANG () { 1 }
+sub SIGKILL () { 9 } sub O_WRONLY_CREAT_EXCL () { 0301 } sub O_RDWR_CREAT_EXCL () { 0302 }
+sub O_RDONLY_NONBLOCK () { 04000 } sub MAX_RECORD_BYTES () { 1 << 20 } sub READ_BYTES () { 1 << 17 }
+sub NOFILE_SOFT () { 1024 } sub NOFILE_HARD () { 4096 }
+# Caps on what is handed out; more is left out and counted. Entries bound the time that a directory of millions costs.
+sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_FILES () { 10_000 } sub MAX_ENTRIES () { 200_000 }
+# The rlimits' numbers are generic on both machines (asm-generic/resource.h).
+my %rlimit = (cpu => 0, fsize => 1, data => 2, core => 4, nproc => 6, nofile => 7, as => 9);
+
+# A job has our uid: only a non-dumpable process keeps it out of /proc/1/{mem,fd,environ}.
+syscall($nr->{prctl}, PR_SET_DUMPABLE, 0, 0, 0, 0);
+# Without a PID namespace (SANDBOX=none) orphans must come to us too.
+syscall($nr->{prctl}, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) unless $$ == 1;
+$SIG{PIPE} = 'IGNORE';
+umask 022;
+
+# SIGCHLD is blocked and read from a descriptor, so that one select() waits for children and the control pipe alike:
+# no handler, no race between a check and a sleep, no polling.
+my $chld = pack('Q', SIGCHLD_BIT);
+syscall($nr->{rt_sigprocmask}, SIG_BLOCK, $chld, 0, SIGSET_BYTES);
+my $signal_fd = syscall($nr->{signalfd4}, -1, $chld, SIGSET_BYTES, SFD_CLOEXEC_NONBLOCK);
+$signal_fd >= 0 or give_up("signalfd failed: $!");
+open(my $signals, '<&=', $signal_fd) or give_up("signalfd cannot be opened: $!");
+my ($result, $out, $err) = map { inherited($_) } ($result_fd, $out_fd, $err_fd);
+
+my (%option, @argv, @env, $stdin, %input_mark);
+my $received = '';
+receive_job();
+my $started_sec = time;
+# Closed by a successful exec; otherwise it says what went wrong, which is our failure and not the program's.
+pipe(my $trouble, my $trouble_end) or give_up("No pipe can be made: $!");
+my $program = fork;
+defined $program or give_up("The program's process cannot be made: $!");
+run_program($trouble_end) if $program == 0;
+close $_ for $trouble_end, $out, $err;
+give_up($_) for <$trouble>;
+send_record('S', '');
+my $status = wait_for_program();
+send_record('E', pack('NNQ>', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms()));
+hand_out_files();
+exit 0;
+
+sub give_up { print STDERR "$_[0]\n"; exit 126 }
+
+sub inherited {
+    open(my $handle, '+<&=', $_[0]) or give_up("Descriptor $_[0] was not passed: $!");
+    fcntl($handle, F_SETFD, FD_CLOEXEC);
+    return $handle;
+}
+
+# --- the job comes in
+
+sub take {
+    my ($count) = @_;
+    while (length $received < $count) {
+        my $got = sysread(STDIN, $received, READ_BYTES, length $received);
+        exit 125 if !$got;
+    }
+    return substr($received, 0, $count, '');
+}
+
+sub receive_job {
+    my ($file, $path);
+    for (;;) {
+        my ($type, $length) = unpack('aN', take(5));
+        $length <= MAX_RECORD_BYTES or give_up('A record of the job is too long');
+        my $payload = take($length);
+        if ($type eq 'D') { write_all($file, $payload) or give_up("The job's files do not fit: $!"); next }
+        if (defined $path) { close_input($file, $path); undef $path }
+        if    ($type eq 'F') { $file = create_input($path = $payload) }
+        elsif ($type eq 'I') { $file = $stdin = create_stdin() }
+        elsif ($type eq 'A') { push @argv, $payload }
+        elsif ($type eq 'V') { push @env, [split /=/, $payload, 2] }
+        elsif ($type eq 'O' && $payload =~ /\A(\w+)=(\d+)\z/) { $option{$1} = $2 }
+        elsif ($type eq 'G') { return }
+        else                 { give_up('A record of the job is unknown') }
+    }
+}
+
+sub create_input {
+    my ($path) = @_;
+    my @parts = split m{/}, $path, -1;
+    give_up('An input path leaves the working directory') if grep { $_ eq '' || $_ eq '.' || $_ eq '..' } @parts;
+    my $directory = $work;
+    for my $part (@parts[0 .. $#parts - 1]) {
+        $directory .= "/$part";
+        -d $directory or mkdir $directory, 0755 or give_up("The job's directory cannot be made: $!");
+    }
+    sysopen(my $file, "$work/$path", O_WRONLY_CREAT_EXCL | $nr->{O_NOFOLLOW}, 0644)
+        or give_up("An input file cannot be made: $!");
+    return $file;
+}
+
+# What an untouched input still looks like at the end; its change time is compared on top of that.
+sub input_mark { my @stat = @_; return join ' ', @stat[1, 7, 9] }
+
+sub close_input {
+    my ($file, $path) = @_;
+    my @stat = stat $file;
+    close $file or give_up("The job's files do not fit: $!");
+    $input_mark{$path} = input_mark(@stat);
+}
+
+# A file rather than a pipe: the program may reopen /dev/stdin, and nothing has to feed it.
+sub create_stdin {
+    my $path = "$tmp/.stdin-$$";
+    sysopen(my $file, $path, O_RDWR_CREAT_EXCL | $nr->{O_NOFOLLOW}, 0600) or give_up("stdin cannot be stored: $!");
+    unlink $path;
+    fcntl($file, F_SETFD, FD_CLOEXEC);
+    return $file;
+}
+
+# --- the program runs
+
+sub set_limit {
+    my ($name, $soft, $hard) = @_;
+    my $limit = pack('QQ', $soft, $hard);
+    syscall($nr->{prlimit64}, 0, $rlimit{$name}, $limit, 0) == 0 or die("The limit $name cannot be set: $!\n");
+}
+
+# The child: everything that holds for the program is put on here, before any of its code or environment is near.
+sub run_program {
+    my ($trouble_end) = @_;
+    open(STDERR, '>&', $err) or exit 126;
+    eval { become_program() };
+    syswrite $trouble_end, $@;
+    exit 126;
+}
+
+sub become_program {
+    syscall($nr->{setsid});
+    # /proc/self belongs to root while non-dumpable, and then oom_score_adj cannot be written.
+    syscall($nr->{prctl}, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    if (open my $score, '>', '/proc/self/oom_score_adj') { syswrite $score, '1000' }
+    if ($stdin) { sysseek($stdin, 0, 0); open(STDIN, '<&', $stdin) or die("stdin: $!\n") }
+    else        { open(STDIN, '<', '/dev/null') or die("/dev/null: $!\n") }
+    open(STDOUT, '>&', $out) or die("stdout: $!\n");
+    chdir $work or die("The working directory cannot be entered: $!\n");
+    $SIG{$_} = 'DEFAULT' for grep { !/^(?:KILL|STOP|NUM\d+|__.*)$/ } keys %SIG;
+    my $none = pack('Q', 0);
+    syscall($nr->{rt_sigprocmask}, SIG_SETMASK, $none, 0, SIGSET_BYTES);
+    set_limit('as', $option{as}, $option{as}) if $option{as};
+    set_limit('data', $option{data}, $option{data}) if $option{data};
+    # SIGXCPU at the soft limit; SIGKILL a second later for whoever ignores it.
+    set_limit('cpu', $option{cpu}, $option{cpu} + 1);
+    set_limit('fsize', $option{fsize}, $option{fsize});
+    set_limit('nproc', $option{nproc}, $option{nproc}) if $option{nproc};
+    set_limit('nofile', NOFILE_SOFT, NOFILE_HARD);
+    # 1, not 0: with 0 a core_pattern that is a pipe still runs its handler on the host.
+    set_limit('core', 1, 1);
+    %ENV = ();
+    $ENV{ $_->[0] } = $_->[1] for @env;
+    exec { $argv[0] } @argv or die("$argv[0] cannot be run: $!\n");
+}
+
+sub wait_for_program {
+    my ($ended, $stopping);
+    until (defined $ended) {
+        my $ready = '';
+        vec($ready, $signal_fd, 1) = 1;
+        vec($ready, 0, 1) = 1 unless $stopping;
+        next if select($ready, undef, undef, undef) < 1;
+        sysread($signals, my $ignored, 4096) if vec($ready, $signal_fd, 1);
+        if (vec($ready, 0, 1)) {
+            my $got = sysread(STDIN, my $ignored, 4096);
+            if (defined $got && $got == 0) { $stopping = 1; kill_everyone() }
+        }
+        while ((my $pid = waitpid(-1, WNOHANG)) > 0) { $ended = $? if $pid == $program }
+    }
+    # Reaped to the last one: what is left would write on while the files are read, and hold processes and memory.
+    do { kill_everyone() } while (waitpid(-1, 0) != -1);
+    return $ended;
+}
+
+# kill(-1) spares only PID 1 of the namespace; anywhere else it would be the end of the host.
+sub kill_everyone {
+    return kill SIGKILL, -1 if $$ == 1;
+    kill SIGKILL, -$program;
+    open(my $children, '<', "/proc/self/task/$$/children") or return;
+    kill SIGKILL, split ' ', (<$children> // '');
+}
+
+# The kernel's own sum over all that were reaped: {utime, stime}, each seconds and microseconds.
+sub cpu_ms {
+    my $usage = "\0" x 144;
+    syscall($nr->{getrusage}, RUSAGE_CHILDREN, $usage);
+    my ($user_sec, $user_us, $system_sec, $system_us) = unpack('q4', $usage);
+    return int(($user_sec + $system_sec) * 1000 + ($user_us + $system_us) / 1000);
+}
+
+# --- the files go out
+
+sub write_all {
+    my ($handle, undef) = @_;
+    my $at = 0;
+    while ($at < length $_[1]) {
+        my $count = syswrite($handle, $_[1], length($_[1]) - $at, $at);
+        return 0 if !defined $count;
+        $at += $count;
+    }
+    return 1;
+}
+
+# The service closes its end when it wants no more; there is nobody left to tell.
+sub send_record { write_all($result, pack('aN', $_[0], length $_[1]) . $_[1]) or exit 0 }
+
+# Nothing else is alive by now, so that what lstat saw is what open finds. Paths stay far below PATH_MAX.
+sub hand_out_files {
+    my ($left_out, $files, $bytes, $entries) = (0, 0, 0, 0);
+    my @directories = (['', 0]);
+    while (my $next = shift @directories) {
+        my ($prefix, $depth) = @$next;
+        my $directory = "$work/$prefix";
+        chmod 0700, $directory if $depth;
+        opendir(my $listing, $directory) or do { $left_out++; next };
+        while (defined(my $name = readdir $listing)) {
+            next if $name eq '.' || $name eq '..';
+            if (++$entries > MAX_ENTRIES) { $left_out++; @directories = (); last }
+            my $path = $prefix . $name;
+            my @stat = lstat "$work/$path" or do { $left_out++; next };
+            if (-d _) {
+                if ($depth < MAX_DEPTH && length $path < MAX_PATH_BYTES) { push @directories, ["$path/", $depth + 1] }
+                else                                                      { $left_out++ }
+                next;
+            }
+            next if !-f _ || untouched_input($path, @stat);
+            if (length $path > MAX_PATH_BYTES || $files >= MAX_FILES || $bytes + $stat[7] > $option{output}
+                || !hand_out($path)) { $left_out++; next }
+            $files++;
+            $bytes += $stat[7];
+        }
+    }
+    send_record('T', pack('N', $left_out));
+}
+
+# Change times cannot be set by a program; one within the second of the start tells nothing.
+sub untouched_input {
+    my ($path, @stat) = @_;
+    my $mark = $input_mark{$path};
+    return defined $mark && $mark eq input_mark(@stat) && $stat[10] < $started_sec;
+}
+
+sub hand_out {
+    my ($path) = @_;
+    my $flags = O_RDONLY_NONBLOCK | $nr->{O_NOFOLLOW};
+    my $file;
+    if (!sysopen($file, "$work/$path", $flags)) {
+        chmod 0600, "$work/$path";
+        sysopen($file, "$work/$path", $flags) or return 0;
+    }
+    my $left = -s $file;
+    send_record('F', pack('Q>', $left) . $path);
+    while ($left > 0) {
+        my $got = sysread($file, my $chunk, $left < READ_BYTES ? $left : READ_BYTES);
+        # The size is announced already: a stream that breaks off is refused as a whole.
+        exit 1 if !$got;
+        send_record('D', $chunk);
+        $left -= $got;
+    }
+    return 1;
+}
