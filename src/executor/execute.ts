@@ -36,9 +36,9 @@ export interface Execution {
 
 /**
  * Runs one job on this machine, from its files to its artifacts. Resolves to how it ended, which includes that the
- * sandbox failed; rejects only for an error of this service. After `abandoned` the outcome means nothing.
+ * sandbox failed; to null when it was abandoned before its result was whole. Rejects only for an error of this service.
  */
-export async function execute(execution: Execution): Promise<Outcome> {
+export async function execute(execution: Execution): Promise<Outcome | null> {
   const startedAtMs = performance.now();
   let guest: Guest;
   try {
@@ -52,7 +52,8 @@ export async function execute(execution: Execution): Promise<Outcome> {
   execution.abandoned.addEventListener("abort", abandon, { once: true });
   if (execution.abandoned.aborted) abandon();
   try {
-    return await attend(execution, guest, startedAtMs);
+    const outcome = await attend(execution, guest, startedAtMs);
+    return execution.abandoned.aborted ? null : outcome;
   } finally {
     execution.abandoned.removeEventListener("abort", abandon);
     await guest.destroy();

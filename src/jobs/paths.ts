@@ -37,20 +37,22 @@ export function checkRelativePath(given: string): PathCheck {
 }
 
 /**
- * The first reason why these paths cannot all be files of one directory tree, or null: two are the same, or one is a
- * directory of another.
+ * The first of these paths that cannot be a file beside the others, with the reason: it is there twice, or another one
+ * needs it to be a directory. null when all can be files of one directory tree.
  */
-export function findPathConflict(paths: readonly string[]): string | null {
+export function findPathConflict(
+  paths: readonly string[],
+): { readonly path: string; readonly problem: string } | null {
   const seen = new Set<string>();
   for (const path of paths) {
-    if (seen.has(path)) return `Two files are named ${JSON.stringify(path)}.`;
+    if (seen.has(path)) return { path, problem: `Two files are named ${JSON.stringify(path)}.` };
     seen.add(path);
   }
   for (const path of paths) {
     for (let slash = path.indexOf("/"); slash !== -1; slash = path.indexOf("/", slash + 1)) {
       const parent = path.slice(0, slash);
-      if (seen.has(parent))
-        return `${JSON.stringify(parent)} is a file, but ${JSON.stringify(path)} needs it to be a directory.`;
+      const problem = `${JSON.stringify(parent)} is a file, but ${JSON.stringify(path)} needs it to be a directory.`;
+      if (seen.has(parent)) return { path, problem };
     }
   }
   return null;

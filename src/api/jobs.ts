@@ -1,0 +1,152 @@
+import { randomUUID } from "node:crypto";
+
+import { type Static, Type } from "@sinclair/typebox";
+import { Elysia } from "elysia";
+
+import { AppError, messageOf } from "../errors.ts";
+import type { JobFilter, JobRecord } from "../jobs/job.ts";
+import { resolveSpec } from "../jobs/spec.ts";
+import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
+import { jobView } from "./job-view.ts";
+import type { ApiPorts } from "./ports.ts";
+import { receiveUpload, type UploadedJob } from "./upload.ts";
+
+const DEFAULT_PAGE = 50;
+const MAX_PAGE = 200;
+
+export const ListQuery = Type.Object(
+  {
+    status: Type.Optional(Type.Union(JOB_STATUSES.map((status) => Type.Literal(status)))),
+    runtime: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    label: Type.Optional(
+      Type.String({ pattern: "^[^:]+:", description: "A label as name:value." }),
+    ),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE })),
+    cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+  },
+  { additionalProperties: false },
+);
+
+/** Submit, look at, list and cancel jobs. */
+export function jobRoutes(ports: ApiPorts) {
+  return new Elysia({ name: "jobs" })
+    .post("/jobs", ({ request }) => submit(ports, request), { parse: "none" })
+    .get("/jobs", ({ query }) => listJobs(ports, query), { query: ListQuery })
+    .get("/jobs/:id", async ({ params }) => {
+      const job = await findJob(ports, params.id);
+      return Response.json(await describeJob(ports, job));
+    })
+    .post("/jobs/:id/cancel", ({ params }) => cancel(ports, params.id), { parse: "none" });
+}
+
+/** The record of a job. Throws AppError `not_found`, also once the job has expired. */
+export async function findJob(ports: ApiPorts, id: string): Promise<JobRecord> {
+  const job = await ports.store.get(id);
+  if (job === null)
+    throw new AppError("not_found", `There is no job ${JSON.stringify(id)} (or no longer).`);
+  return job;
+}
+
+async function describeJob({ store }: ApiPorts, job: JobRecord) {
+  return jobView(job, job.status === "queued" ? await store.queuePosition(job.id) : null);
+}
+
+async function submit(ports: ApiPorts, request: Request): Promise<Response> {
+  if (ports.draining.aborted)
+    throw new AppError("draining", "The server is shutting down and takes no new jobs.");
+  const sandbox = ports.sandbox();
+  if (sandbox !== null && !sandbox.ready)
+    throw new AppError("sandbox_unavailable", sandbox.problems.join(" "), { retryAfterSec: 30 });
+  const id = randomUUID();
+  const upload = await ports.files.beginUpload(id);
+  let job: JobRecord;
+  try {
+    const received = await receiveUpload(request, upload, ports.upload);
+    const checked = await checkJob(ports, received);
+    await upload.commit();
+    job = await ports.store.submit({ id, ...checked });
+  } catch (error) {
+    await upload.discard();
+    // Without an answer the job may be stored: then its files must stay.
+    const isUnknown = error instanceof AppError && error.code === "store_unavailable";
+    if (!isUnknown) await ports.files.remove(id);
+    throw error;
+  }
+  return Response.json(await describeJob(ports, job), {
+    status: 202,
+    headers: { Location: `/jobs/${id}` },
+  });
+}
+
+async function checkJob(ports: ApiPorts, { spec: text, files }: UploadedJob) {
+  const spec = resolveSpec(parseSpec(text), ports.bounds);
+  if (!files.some((file) => file.path === spec.entry)) {
+    const names = files.map((file) => JSON.stringify(file.path)).slice(0, 20);
+    const detail = `The entry ${JSON.stringify(spec.entry)} is not among the uploaded files (${names.join(", ") || "there are none"}).`;
+    throw new AppError("invalid_spec", `/spec/entry: ${detail}`, {
+      fields: [{ pointer: "/spec/entry", detail }],
+    });
+  }
+  const uploadedBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  if (uploadedBytes > spec.limits.diskBytes) {
+    const detail = `The uploaded files have ${uploadedBytes} bytes, and the job's disk only ${spec.limits.diskBytes}: raise limits.disk_mb.`;
+    throw new AppError("invalid_spec", `/spec/limits/disk_mb: ${detail}`, {
+      fields: [{ pointer: "/spec/limits/disk_mb", detail }],
+    });
+  }
+  const registry = await ports.runtimes();
+  if (registry.list().length === 0)
+    throw new AppError(
+      "sandbox_unavailable",
+      "No worker has announced a runtime to run jobs with.",
+    );
+  const { runtime, warnings } = registry.resolve(spec.runtime, spec.entry);
+  return {
+    spec: { ...spec, runtime: spec.runtime ?? runtime.name },
+    files,
+    runtime: { name: runtime.name, version: runtime.version },
+    warnings,
+  };
+}
+
+function parseSpec(text: string | undefined): unknown {
+  const refuse = (detail: string) =>
+    new AppError("invalid_spec", `/spec: ${detail}`, { fields: [{ pointer: "/spec", detail }] });
+  if (text === undefined)
+    throw refuse('The field is missing. It is JSON, for example {"entry":"main.py"}.');
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw refuse(`The field is not JSON: ${messageOf(error)}.`);
+  }
+}
+
+async function listJobs({ store }: ApiPorts, query: Static<typeof ListQuery>): Promise<Response> {
+  const { items, nextCursor } = await store.list({
+    filter: filterOf(query),
+    limit: query.limit ?? DEFAULT_PAGE,
+    ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+  });
+  return Response.json({
+    items: items.map((job) => jobView(job, null)),
+    next_cursor: nextCursor ?? null,
+  });
+}
+
+function filterOf({ status, runtime, label }: Static<typeof ListQuery>): JobFilter {
+  const colon = label?.indexOf(":") ?? -1;
+  return {
+    ...(status !== undefined && { status }),
+    ...(runtime !== undefined && { runtime }),
+    ...(label !== undefined && {
+      label: { name: label.slice(0, colon), value: label.slice(colon + 1) },
+    }),
+  };
+}
+
+async function cancel(ports: ApiPorts, id: string): Promise<Response> {
+  const answer = await ports.store.requestCancel(id);
+  const job = await findJob(ports, id);
+  const status = answer === "ended" && isTerminal(job.status) ? 200 : 202;
+  return Response.json(await describeJob(ports, job), { status });
+}

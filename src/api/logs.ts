@@ -1,0 +1,153 @@
+import { type Static, Type } from "@sinclair/typebox";
+import { Elysia } from "elysia";
+
+import { AppError } from "../errors.ts";
+import type { JobRecord } from "../jobs/job.ts";
+import { parseEventId } from "../logs/events.ts";
+import {
+  type AttemptSelection,
+  FINISHED,
+  type FollowStep,
+  followLog,
+  readSnapshot,
+} from "../logs/follow.ts";
+import { findJob } from "./jobs.ts";
+import type { ApiPorts } from "./ports.ts";
+import { frameStep, STREAM_OPENING } from "./sse.ts";
+
+const selection = {
+  stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
+  attempt: Type.Optional(
+    Type.String({
+      pattern: "^(all|latest|[1-9][0-9]{0,5})$",
+      description: "all, latest, or the number of one attempt.",
+    }),
+  ),
+};
+
+export const SnapshotQuery = Type.Object(selection, { additionalProperties: false });
+
+export const StreamQuery = Type.Object(
+  {
+    ...selection,
+    format: Type.Optional(Type.Union([Type.Literal("plain"), Type.Literal("json")])),
+    last_event_id: Type.Optional(Type.String({ maxLength: 100 })),
+  },
+  { additionalProperties: false },
+);
+
+/** What a job printed: as it is so far, and as it comes. */
+export function logRoutes(ports: ApiPorts) {
+  return new Elysia({ name: "logs" })
+    .get("/jobs/:id/logs", ({ params, query }) => snapshot(ports, params.id, query), {
+      query: SnapshotQuery,
+    })
+    .get(
+      "/jobs/:id/logs/stream",
+      ({ params, query, request }) => stream(ports, params.id, { query, request }),
+      { query: StreamQuery },
+    );
+}
+
+async function snapshot(
+  ports: ApiPorts,
+  id: string,
+  query: Static<typeof SnapshotQuery>,
+): Promise<Response> {
+  const job = await findJob(ports, id);
+  const pages = readSnapshot(ports.store, job, {
+    attempt: attemptOf(query.attempt, job),
+    stream: query.stream,
+  });
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await pages.next();
+      if (done === true) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      await pages.return(undefined);
+    },
+  });
+  return new Response(body, {
+    headers: {
+      "Content-Type": "text/plain; charset=utf-8",
+      "Cache-Control": "no-store",
+      // A browser that guessed HTML would run what a program printed.
+      "X-Content-Type-Options": "nosniff",
+      "Content-Security-Policy": "sandbox; default-src 'none'",
+    },
+  });
+}
+
+async function stream(
+  ports: ApiPorts,
+  id: string,
+  { query, request }: { query: Static<typeof StreamQuery>; request: Request },
+): Promise<Response> {
+  const job = await findJob(ports, id);
+  const lastEventId = request.headers.get("last-event-id") ?? query.last_event_id ?? "";
+  const gone = new AbortController();
+  const steps = await followLog(
+    ports.store,
+    job,
+    {
+      id,
+      mode: query.format ?? "plain",
+      stream: query.stream,
+      attempt: attemptOf(query.attempt, job),
+      after: parseEventId(lastEventId),
+      heartbeatMs: ports.heartbeatMs,
+    },
+    AbortSignal.any([gone.signal, request.signal, ports.draining]),
+  );
+  // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
+  if (steps === FINISHED) return new Response(null, { status: 204 });
+  return new Response(streamBody(steps, gone), {
+    headers: {
+      "Content-Type": "text/event-stream",
+      "Cache-Control": "no-store, no-transform",
+      "X-Accel-Buffering": "no",
+      "X-Content-Type-Options": "nosniff",
+    },
+  });
+}
+
+/** Pulled by the client's own pace: a slow one holds one page of the log, and no queue. */
+function streamBody(
+  steps: AsyncGenerator<FollowStep>,
+  gone: AbortController,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let isOpen = false;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      // Headers leave with the first chunk, so one goes out before there is anything to say.
+      if (!isOpen) {
+        isOpen = true;
+        controller.enqueue(encoder.encode(STREAM_OPENING));
+        return;
+      }
+      const { done, value } = await steps.next();
+      if (done === true) controller.close();
+      else controller.enqueue(encoder.encode(frameStep(value)));
+    },
+    async cancel() {
+      gone.abort();
+      await steps.return(undefined);
+    },
+  });
+}
+
+function attemptOf(given: string | undefined, job: JobRecord): AttemptSelection {
+  if (given === undefined || given === "latest") return "latest";
+  if (given === "all") return "all";
+  const attempt = Number(given);
+  if (attempt > job.epochs.length)
+    throw new AppError(
+      "not_found",
+      `The job has had ${job.epochs.length} attempts; there is no attempt ${attempt}.`,
+      { fields: [{ pointer: "/attempt", detail: "There is no such attempt." }] },
+    );
+  return attempt;
+}

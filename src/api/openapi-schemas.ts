@@ -1,0 +1,132 @@
+import { type TSchema, Type } from "@sinclair/typebox";
+
+import { REASONS } from "../jobs/outcome.ts";
+import { JobSpecSchema } from "../jobs/spec.ts";
+import { JOB_STATUSES } from "../jobs/states.ts";
+
+/** The shapes of our JSON answers, as the API description shows them; the tests check real answers against them. */
+
+const closed = { additionalProperties: false };
+
+const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
+const oneOf = (values: readonly string[]) => Type.Union(values.map((value) => Type.Literal(value)));
+const time = Type.String({ format: "date-time" });
+const count = Type.Integer({ minimum: 0 });
+
+const Artifact = Type.Object(
+  {
+    name: Type.String(),
+    size: count,
+    type: Type.String(),
+    sha256: Type.String(),
+    url: Type.String(),
+  },
+  closed,
+);
+
+const Job = Type.Object(
+  {
+    id: Type.String({ format: "uuid" }),
+    status: oneOf(JOB_STATUSES),
+    reason: nullable(oneOf(REASONS)),
+    spec: Type.Omit(JobSpecSchema, ["callback_url"]),
+    runtime: Type.Object({ name: Type.String(), version: Type.String() }, closed),
+    attempt: count,
+    created_at: time,
+    started_at: nullable(time),
+    finished_at: nullable(time),
+    queue_position: nullable(count),
+    exit_code: nullable(count),
+    signal: nullable(Type.String()),
+    oom: nullable(Type.Boolean()),
+    usage: nullable(
+      Type.Object({ wall_ms: count, cpu_ms: count, peak_memory_bytes: nullable(count) }, closed),
+    ),
+    log: Type.Object({ bytes: count, dropped_bytes: count }, closed),
+    files: Type.Array(
+      Type.Object(
+        { name: Type.String(), role: oneOf(["code", "input"]), size: count, sha256: Type.String() },
+        closed,
+      ),
+    ),
+    artifacts: Type.Array(Artifact),
+    warnings: Type.Array(Type.String()),
+    error: nullable(Type.String()),
+  },
+  closed,
+);
+
+const JobList = Type.Object(
+  { items: Type.Array(Job), next_cursor: nullable(Type.String()) },
+  closed,
+);
+
+const Bound = Type.Object({ default: Type.Number(), max: Type.Number() }, closed);
+
+const Runtimes = Type.Object(
+  {
+    items: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          version: Type.String(),
+          aliases: Type.Array(Type.String()),
+          extensions: Type.Array(Type.String()),
+          compiles: Type.Boolean(),
+        },
+        closed,
+      ),
+    ),
+    limits: Type.Record(Type.String(), Bound),
+    net_policies: Type.Array(Type.String()),
+  },
+  closed,
+);
+
+const Health = Type.Object(
+  {
+    status: Type.String(),
+    version: Type.String(),
+    store: Type.Object({ kind: oneOf(["sqlite", "redis"]) }, closed),
+    sandbox: Type.Object(
+      {
+        driver: nullable(oneOf(["bwrap", "none"])),
+        ready: nullable(Type.Boolean()),
+        problems: Type.Array(Type.String()),
+      },
+      closed,
+    ),
+  },
+  closed,
+);
+
+const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    instance: Type.String(),
+    code: Type.String(),
+    errors: Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }, closed)),
+    request_id: Type.String(),
+  },
+  closed,
+);
+
+export const SCHEMAS = {
+  JobSpec: JobSpecSchema,
+  Job,
+  JobList,
+  ArtifactList: Type.Object({ items: Type.Array(Artifact) }, closed),
+  Runtimes,
+  Health,
+  Liveness: Type.Object({ status: Type.Literal("ok") }, closed),
+  Readiness: Type.Object(
+    { status: oneOf(["ready", "not_ready"]), reasons: Type.Array(Type.String()) },
+    closed,
+  ),
+  Problem,
+} as const;
+
+export type SchemaName = keyof typeof SCHEMAS;

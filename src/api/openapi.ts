@@ -1,0 +1,287 @@
+import type { TObject } from "@sinclair/typebox";
+
+import packageJson from "../../package.json" with { type: "json" };
+import { ListQuery } from "./jobs.ts";
+import { SnapshotQuery, StreamQuery } from "./logs.ts";
+import { SCHEMAS, type SchemaName } from "./openapi-schemas.ts";
+
+/*
+ * The API's description, OpenAPI 3.1. Its schemas are the ones that requests are checked with, or that the tests check
+ * our answers against; a test compares its paths with the routes that the server really has.
+ */
+
+const EXAMPLE_ID = "0b7e0b0e-5d6f-4c61-9a1e-6f2f8a1d3c55";
+
+interface Answer {
+  readonly description: string;
+  readonly content?: Readonly<Record<string, object>>;
+}
+
+const ref = (name: SchemaName) => ({ $ref: `#/components/schemas/${name}` });
+
+const json = (description: string, schema: SchemaName, example: object): Answer => ({
+  description,
+  content: { "application/json": { schema: ref(schema), example } },
+});
+
+const bytes = (description: string, type: string, example?: string): Answer => ({
+  description,
+  content: { [type]: { schema: { type: "string" }, ...(example !== undefined && { example }) } },
+});
+
+const PROBLEM: Answer = {
+  description: "What was wrong; `code` is stable, `errors` point at fields.",
+  content: {
+    "application/problem+json": {
+      schema: ref("Problem"),
+      example: {
+        type: "urn:job-runner:problem:not_found",
+        title: "Not found",
+        status: 404,
+        detail: `There is no job "${EXAMPLE_ID}" (or no longer).`,
+        instance: `/jobs/${EXAMPLE_ID}`,
+        code: "not_found",
+        errors: [],
+        request_id: "8f9d3c0a-3a0e-4f4f-9a55-0d1f4a6a1b2c",
+      },
+    },
+  },
+};
+
+const QUEUED_JOB = {
+  id: EXAMPLE_ID,
+  status: "queued",
+  reason: null,
+  spec: { entry: "main.py", timeout_sec: 20 },
+  runtime: { name: "python3.12", version: "3.12.3" },
+  attempt: 0,
+  created_at: "2026-11-24T09:00:00.000Z",
+  started_at: null,
+  finished_at: null,
+  queue_position: 0,
+  exit_code: null,
+  signal: null,
+  oom: null,
+  usage: null,
+  log: { bytes: 0, dropped_bytes: 0 },
+  files: [],
+  artifacts: [],
+  warnings: [],
+  error: null,
+};
+
+const STREAM_EXAMPLE = `retry: 1500
+: ok
+
+event: attempt
+id: 1764000000000-0.0
+data: {"attempt":1}
+
+id: 1764000000000-1.6
+data: hello
+
+event: end
+id: 1764000000000-2.0
+data: {"status":"succeeded","reason":null,"exit_code":0,"signal":null}
+
+`;
+
+const ID = {
+  name: "id",
+  in: "path",
+  required: true,
+  schema: { type: "string" },
+  example: EXAMPLE_ID,
+};
+
+const FILENAME = {
+  name: "filename",
+  in: "path",
+  required: true,
+  description: "The artifact's path; its slashes stay slashes.",
+  schema: { type: "string" },
+  example: "plots/result.csv",
+};
+
+function queryParameters(schema: TObject): object[] {
+  return Object.entries(schema.properties).map(([name, property]) => ({
+    name,
+    in: "query",
+    required: false,
+    schema: property,
+  }));
+}
+
+interface Operation {
+  readonly summary: string;
+  readonly parameters?: readonly object[];
+  readonly requestBody?: object;
+  /** By status; every operation may also answer with a problem. */
+  readonly responses: Readonly<Record<string, Answer>>;
+}
+
+const SUBMIT: Operation = {
+  summary: "Submit a job",
+  requestBody: {
+    required: true,
+    content: {
+      "multipart/form-data": {
+        schema: {
+          type: "object",
+          required: ["spec", "code_files"],
+          properties: {
+            spec: ref("JobSpec"),
+            code_files: { type: "array", items: { type: "string", format: "binary" } },
+            input_files: { type: "array", items: { type: "string", format: "binary" } },
+          },
+        },
+        encoding: { spec: { contentType: "application/json" } },
+        example: { spec: { entry: "main.py", timeout_sec: 20 }, code_files: ["print('hello')\n"] },
+      },
+    },
+  },
+  responses: { "202": json("Stored and queued; it will end once.", "Job", QUEUED_JOB) },
+};
+
+const DOWNLOAD: Operation = {
+  summary: "Download one artifact (ETag, Range)",
+  parameters: [ID, FILENAME],
+  responses: {
+    "200": bytes("The file.", "application/octet-stream", "a,b\n1,2\n"),
+    "206": bytes("The part asked for.", "application/octet-stream"),
+    "304": { description: "The client's copy is the same." },
+  },
+};
+
+const ARTIFACT_EXAMPLE = {
+  items: [
+    {
+      name: "result.csv",
+      size: 8,
+      type: "text/csv; charset=utf-8",
+      sha256: "0".repeat(64),
+      url: `/jobs/${EXAMPLE_ID}/artifacts/result.csv`,
+    },
+  ],
+};
+
+const RUNTIMES_EXAMPLE = {
+  items: [
+    {
+      name: "python3.12",
+      version: "3.12.3",
+      aliases: ["python3", "python"],
+      extensions: [".py"],
+      compiles: false,
+    },
+  ],
+  limits: { timeout_sec: { default: 60, max: 3600 } },
+  net_policies: ["none"],
+};
+
+/** Keyed as Elysia names its routes: `METHOD /path/:parameter`. */
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  "POST /jobs": SUBMIT,
+  "GET /jobs": {
+    summary: "List jobs, newest first",
+    parameters: queryParameters(ListQuery),
+    responses: {
+      "200": json("A page of jobs.", "JobList", { items: [QUEUED_JOB], next_cursor: null }),
+    },
+  },
+  "GET /jobs/:id": {
+    summary: "A job's status and metadata",
+    parameters: [ID],
+    responses: { "200": json("The job.", "Job", QUEUED_JOB) },
+  },
+  "POST /jobs/:id/cancel": {
+    summary: "Cancel a job: a queued one never runs, a running one is killed",
+    parameters: [ID],
+    responses: {
+      "200": json("It had already ended, and is unchanged.", "Job", QUEUED_JOB),
+      "202": json("It is cancelled, or about to be.", "Job", QUEUED_JOB),
+    },
+  },
+  "GET /jobs/:id/logs": {
+    summary: "Everything printed so far, byte for byte",
+    parameters: [ID, ...queryParameters(SnapshotQuery)],
+    responses: { "200": bytes("The program's output.", "text/plain", "hello\n") },
+  },
+  "GET /jobs/:id/logs/stream": {
+    summary: "The same as Server-Sent Events, live; ends with `event: end`",
+    parameters: [
+      ID,
+      ...queryParameters(StreamQuery),
+      { name: "Last-Event-ID", in: "header", required: false, schema: { type: "string" } },
+    ],
+    responses: {
+      "200": bytes("The stream.", "text/event-stream", STREAM_EXAMPLE),
+      "204": { description: "The client has had the `end` event: nothing will come." },
+    },
+  },
+  "GET /jobs/:id/artifacts": {
+    summary: "The files that the run created or changed",
+    parameters: [ID],
+    responses: { "200": json("The list.", "ArtifactList", ARTIFACT_EXAMPLE) },
+  },
+  "GET /jobs/:id/artifacts/*": DOWNLOAD,
+  "HEAD /jobs/:id/artifacts/*": { ...DOWNLOAD, summary: "Size and type of one artifact" },
+  "GET /runtimes": {
+    summary: "What can run here, and within which limits",
+    responses: { "200": json("Runtimes and limits.", "Runtimes", RUNTIMES_EXAMPLE) },
+  },
+  "GET /health": {
+    summary: "Store, sandbox, and what is missing",
+    responses: {
+      "200": json("The process is up.", "Health", {
+        status: "ok",
+        version: packageJson.version,
+        store: { kind: "sqlite" },
+        sandbox: { driver: "bwrap", ready: true, problems: [] },
+      }),
+    },
+  },
+  "GET /livez": {
+    summary: "Is the process up",
+    responses: { "200": json("It is.", "Liveness", { status: "ok" }) },
+  },
+  "GET /readyz": {
+    summary: "Can the process do its work",
+    responses: {
+      "200": json("It can.", "Readiness", { status: "ready", reasons: [] }),
+      "503": json("It cannot.", "Readiness", {
+        status: "not_ready",
+        reasons: ["The store does not answer."],
+      }),
+    },
+  },
+  "GET /openapi.json": {
+    summary: "This description",
+    responses: { "200": bytes("OpenAPI 3.1.", "application/json") },
+  },
+};
+
+/** The document that GET /openapi.json answers. */
+export function openApiDocument() {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const [route, operation] of Object.entries(OPERATIONS)) {
+    const [method = "", path = ""] = route.split(" ");
+    const template = path.replace(/:(\w+)/g, "{$1}").replace("*", "{filename}");
+    const item = (paths[template] ??= {});
+    item[method.toLowerCase()] = {
+      ...operation,
+      responses: { ...operation.responses, default: PROBLEM },
+    };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "job-runner",
+      version: packageJson.version,
+      description: packageJson.description,
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    paths,
+    components: { schemas: SCHEMAS },
+  };
+}

@@ -1,0 +1,25 @@
+import type { FileStore } from "../files/file-store.ts";
+import type { SpecBounds } from "../jobs/limits.ts";
+import type { RuntimeRegistry } from "../runtimes/registry.ts";
+import type { SandboxStatus } from "../sandbox/sandbox.ts";
+import type { Store, WorkerRuntime } from "../store/store.ts";
+import type { CallerPolicy } from "./guard.ts";
+import type { UploadLimits } from "./upload.ts";
+
+/** All that the API needs from the rest of the process. */
+export interface ApiPorts {
+  readonly store: Store;
+  readonly files: FileStore;
+  /** What may be submitted now: this process's own runtimes, or what the workers have announced. */
+  readonly runtimes: () => Promise<RuntimeRegistry<WorkerRuntime>>;
+  /** The sandbox of the worker in this process; null where jobs run elsewhere. */
+  readonly sandbox: () => SandboxStatus | null;
+  readonly bounds: SpecBounds;
+  readonly upload: UploadLimits;
+  readonly callers: CallerPolicy;
+  readonly heartbeatMs: number;
+  /** Fires when the process begins to shut down: new jobs are refused, streams end. */
+  readonly draining: AbortSignal;
+  /** Takes errors that the client is not told about. */
+  readonly onError: (error: unknown, requestId: string) => void;
+}

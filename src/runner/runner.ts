@@ -1,0 +1,101 @@
+import { randomUUID } from "node:crypto";
+
+import type { JobRecord } from "../jobs/job.ts";
+import type { Service } from "../lifecycle.ts";
+import { pause, repeat } from "../lifecycle.ts";
+import { type AttemptPorts, runAttempt } from "./attempt.ts";
+
+/** A lost wake-up costs at most this. */
+const CLAIM_POLL_MS = 2_000;
+/** After a failed claim; a store that is down is not asked in a tight loop. */
+const CLAIM_BACKOFF_MS = 500;
+const ANNOUNCE_INTERVAL_MS = 30_000;
+
+export interface RunnerOptions {
+  /** Jobs at once. */
+  readonly slots: number;
+  /** On stop, running jobs get this long; then they are handed back to the queue. */
+  readonly drainMs: number;
+}
+
+/**
+ * The worker: claims jobs while it has a free slot, and runs them. Started only once the sandbox has passed its
+ * self-test.
+ */
+export function createRunner(ports: AttemptPorts, options: RunnerOptions): Service {
+  const stopping = new AbortController();
+  const drained = new AbortController();
+  const running = new Map<number, Promise<void>>();
+  let loops: Promise<unknown> = Promise.resolve();
+
+  const freeSlot = () => {
+    for (let slot = 0; slot < options.slots; slot++) if (!running.has(slot)) return slot;
+    return null;
+  };
+
+  const take = (job: JobRecord, slot: number) => {
+    const attempt = runAttempt(ports, job, { slot, drained: drained.signal });
+    running.set(
+      slot,
+      attempt.finally(() => running.delete(slot)),
+    );
+  };
+
+  /** A claim whose reply was lost may have taken a job: it is repeated as it was until an answer has come. */
+  let unanswered: { readonly slot: number; readonly token: string } | null = null;
+  const claimOne = async () => {
+    const slot = unanswered?.slot ?? freeSlot();
+    if (slot === null) return void (await Promise.race(running.values()));
+    unanswered ??= { slot, token: randomUUID() };
+    const job = await ports.store.claim({ owner: ports.owner, ...unanswered });
+    unanswered = null;
+    if (job !== null) take(job, slot);
+    else await ports.store.waitForWork(CLAIM_POLL_MS, stopping.signal);
+  };
+
+  const claimAll = async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        await claimOne();
+      } catch (error) {
+        ports.onError(error);
+        await pause(CLAIM_BACKOFF_MS, stopping.signal);
+      }
+    }
+  };
+
+  const announce = () =>
+    ports.store.announceWorker({
+      owner: ports.owner,
+      slots: options.slots,
+      runtimes: ports.runtimes.list().map(({ name, version, aliases, extensions }) => ({
+        name,
+        version,
+        aliases,
+        extensions,
+      })),
+    });
+
+  return {
+    name: "runner",
+    async start() {
+      const { signal } = stopping;
+      const announcing = repeat(announce, {
+        intervalMs: ANNOUNCE_INTERVAL_MS,
+        signal,
+        onError: ports.onError,
+      });
+      loops = Promise.all([claimAll(), announcing]);
+    },
+    async stop() {
+      stopping.abort();
+      // The claim loop may be waiting for a slot: it ends with the runs.
+      const idle = loops.then(() => Promise.all(running.values()));
+      const expired = new AbortController();
+      await Promise.race([idle, pause(options.drainMs, expired.signal)]);
+      expired.abort();
+      drained.abort();
+      await idle;
+    },
+  };
+}
