@@ -1,0 +1,64 @@
+import type { BeatAnswer, BeatRequest, ClaimRequest } from "../store.ts";
+import { encodeEntry, type RecordRow } from "./codec.ts";
+import type { Connection } from "./connection.ts";
+import { findJob, findRecord, isHeldBy, JOB_COLUMNS, type JobRow } from "./job-row.ts";
+import { insertEntry } from "./log.ts";
+
+/** Takes the next job, or finds the one that this very request has taken before; null when nothing waits. */
+export function claim(db: Connection, request: ClaimRequest): RecordRow | null {
+  const { owner, slot, token } = request;
+  const taken = db.get<{ id: string }>(
+    "SELECT id FROM job WHERE state = 'running' AND owner = ? AND slot = ? AND token = ?",
+    owner,
+    slot,
+    token,
+  );
+  if (taken !== undefined) return findRecord(db, taken.id) ?? null;
+  const next = db.get<JobRow>(
+    `SELECT ${JOB_COLUMNS} FROM job WHERE state = 'queued' ORDER BY priority DESC, place LIMIT 1`,
+  );
+  if (next === undefined) return null;
+  startAttempt(db, next, request);
+  return findRecord(db, next.id) ?? null;
+}
+
+function startAttempt(db: Connection, job: JobRow, request: ClaimRequest): void {
+  const nowMs = Date.now();
+  // Also when the clock went back: an epoch that does not grow would not fence the one before it.
+  const epoch = Math.max(job.epoch + 1, nowMs);
+  const epochs = [...(JSON.parse(job.epochs) as number[]), epoch];
+  db.run(
+    `UPDATE job SET state = 'running', epoch = ?, epochs = ?, started_at = ?, owner = ?, slot = ?, token = ?,
+       log_bytes = 0, log_dropped_bytes = 0 WHERE n = ?`,
+    epoch,
+    JSON.stringify(epochs),
+    nowMs,
+    request.owner,
+    request.slot,
+    request.token,
+    job.n,
+  );
+  insertEntry(
+    db,
+    job.n,
+    encodeEntry({
+      epoch,
+      seq: 0,
+      kind: "attempt",
+      attempt: epochs.length,
+      reason: job.retry_reason,
+    }),
+  );
+}
+
+/** Compares what a worker holds with what the store knows. Nothing to renew: a claim lasts as long as this process. */
+export function beat(db: Connection, request: BeatRequest): BeatAnswer {
+  const cancelled: string[] = [];
+  const fenced: string[] = [];
+  for (const { id, epoch } of request.held) {
+    const job = findJob(db, id);
+    if (job === undefined || !isHeldBy(job, { id, epoch, owner: request.owner })) fenced.push(id);
+    else if (job.cancel_requested === 1) cancelled.push(id);
+  }
+  return { cancelled, fenced };
+}

@@ -1,0 +1,48 @@
+import { endNote } from "../../jobs/job.ts";
+import { type Outcome, outcomeWithoutRun } from "../../jobs/outcome.ts";
+import type { CancelAnswer, FinishAnswer, FinishRequest } from "../store.ts";
+import { encodeEntry } from "./codec.ts";
+import type { Connection } from "./connection.ts";
+import { findJob, isHeldBy, type JobRow } from "./job-row.ts";
+import { insertEntry, lastSeq, setLogSize } from "./log.ts";
+
+/** Ends a held job, or confirms that this very claim has ended it before. */
+export function finish(db: Connection, request: FinishRequest): FinishAnswer {
+  const job = findJob(db, request.id);
+  if (job === undefined) return "fenced";
+  if (!isHeldBy(job, request)) {
+    const wasThisClaim =
+      job.finished_by_claim === 1 && job.epoch === request.epoch && job.owner === request.owner;
+    return wasThisClaim ? "finished" : "fenced";
+  }
+  setLogSize(db, job.n, request.log);
+  endJob(db, job, request.outcome);
+  db.run("UPDATE job SET finished_by_claim = 1 WHERE n = ?", job.n);
+  return "finished";
+}
+
+export function requestCancel(db: Connection, id: string): CancelAnswer {
+  const job = findJob(db, id);
+  if (job === undefined) return "unknown";
+  if (job.state !== "queued" && job.state !== "running") return "ended";
+  db.run("UPDATE job SET cancel_requested = 1 WHERE n = ?", job.n);
+  if (job.state === "running") return "signalled";
+  endJob(db, job, outcomeWithoutRun("cancelled", "cancelled", null));
+  return "cancelled";
+}
+
+/** The one step into a terminal state, with the log's end entry. The caller has checked that the job is active. */
+export function endJob(db: Connection, job: JobRow, outcome: Outcome): void {
+  const nowMs = Date.now();
+  // A job that was never claimed has no epoch and no attempt entry; its only entry takes what a claim would have taken.
+  const epoch = job.epoch > 0 ? job.epoch : nowMs;
+  const seq = lastSeq(db, job.n, epoch) + 1;
+  insertEntry(db, job.n, encodeEntry({ epoch, seq, kind: "end", end: endNote(outcome) }));
+  db.run(
+    "UPDATE job SET state = ?, outcome = ?, finished_at = ? WHERE n = ?",
+    outcome.status,
+    JSON.stringify(outcome),
+    nowMs,
+    job.n,
+  );
+}

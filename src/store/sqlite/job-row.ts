@@ -1,0 +1,39 @@
+import type { AttemptReason } from "../../jobs/log-entry.ts";
+import type { JobStatus } from "../../jobs/states.ts";
+import type { LeaseKey } from "../store.ts";
+import { RECORD_COLUMNS, type RecordRow } from "./codec.ts";
+import type { Connection } from "./connection.ts";
+
+/** What a step needs to know of a job before it decides; without the spec, which may be large. */
+export interface JobRow {
+  readonly n: number;
+  readonly id: string;
+  readonly state: JobStatus;
+  readonly priority: number;
+  readonly epoch: number;
+  readonly owner: string | null;
+  readonly crashes: number;
+  readonly cancel_requested: number;
+  readonly retry_reason: AttemptReason | null;
+  readonly epochs: string;
+  readonly finished_by_claim: number;
+}
+
+export const JOB_COLUMNS =
+  "n, id, state, priority, epoch, owner, crashes, cancel_requested, retry_reason, epochs, finished_by_claim";
+
+export function findJob(db: Connection, id: string): JobRow | undefined {
+  return db.get<JobRow>(`SELECT ${JOB_COLUMNS} FROM job WHERE id = ?`, id);
+}
+
+/** Whether `lease` is the claim under which the job runs now. */
+export function isHeldBy(job: JobRow, lease: LeaseKey): boolean {
+  return job.state === "running" && job.epoch === lease.epoch && job.owner === lease.owner;
+}
+
+export function findRecord(db: Connection, id: string): RecordRow | undefined {
+  return db.get<RecordRow>(
+    `SELECT ${RECORD_COLUMNS} FROM job JOIN spec USING (n) WHERE id = ?`,
+    id,
+  );
+}

@@ -1,0 +1,83 @@
+import type { LogSize } from "../../jobs/job.ts";
+import type { EntryId } from "../../jobs/log-entry.ts";
+import type { AppendAnswer, LeaseKey, ReadLogRequest } from "../store.ts";
+import type { EncodedEntry, EntryRow } from "./codec.ts";
+import type { Connection } from "./connection.ts";
+import { findJob, isHeldBy } from "./job-row.ts";
+
+export interface AppendRow extends LeaseKey {
+  readonly entry: EncodedEntry;
+  readonly log: LogSize;
+}
+
+/** Adds an entry to a held job's log: the next one, or nothing when it is there already. */
+export function append(db: Connection, request: AppendRow): AppendAnswer {
+  const job = findJob(db, request.id);
+  if (job === undefined || !isHeldBy(job, request)) return { kind: "fenced" };
+  const { seq } = request.entry;
+  const last = lastSeq(db, job.n, request.epoch);
+  if (seq <= last) return { kind: "stored" };
+  if (seq > last + 1) return { kind: "behind", lastSeq: last };
+  insertEntry(db, job.n, request.entry);
+  setLogSize(db, job.n, request.log);
+  return { kind: "stored" };
+}
+
+export function setLogSize(db: Connection, n: number, log: LogSize): void {
+  db.run(
+    "UPDATE job SET log_bytes = ?, log_dropped_bytes = ? WHERE n = ?",
+    log.bytes,
+    log.droppedBytes,
+    n,
+  );
+}
+
+export function insertEntry(db: Connection, n: number, entry: EncodedEntry): void {
+  db.run(
+    "INSERT INTO chunk (n, epoch, seq, kind, payload_bytes, body) VALUES (?, ?, ?, ?, ?, ?)",
+    n,
+    entry.epoch,
+    entry.seq,
+    entry.kind,
+    entry.payloadBytes,
+    entry.body,
+  );
+}
+
+/** The last seq of an epoch, 0 when it has none (a claim writes 0 itself). */
+export function lastSeq(db: Connection, n: number, epoch: number): number {
+  const row = db.get<{ last: number | null }>(
+    "SELECT max(seq) AS last FROM chunk WHERE n = ? AND epoch = ?",
+    n,
+    epoch,
+  );
+  return row?.last ?? 0;
+}
+
+/** Entries in order, up to the one that would pass `maxBytes`, but at least one. */
+export function readLog(db: Connection, request: ReadLogRequest): readonly EntryRow[] {
+  const entries: EntryRow[] = [];
+  let totalBytes = 0;
+  const rows = db.iterate<EntryRow & { payload_bytes: number }>(
+    `SELECT epoch, seq, kind, body, payload_bytes FROM chunk
+       WHERE n = (SELECT n FROM job WHERE id = ?) AND (epoch, seq) >= (?, ?) ORDER BY epoch, seq`,
+    request.id,
+    request.from.epoch,
+    request.from.seq,
+  );
+  for (const { epoch, seq, kind, body, payload_bytes } of rows) {
+    totalBytes += payload_bytes;
+    if (totalBytes > request.maxBytes && entries.length > 0) break;
+    entries.push({ epoch, seq, kind, body });
+  }
+  return entries;
+}
+
+export function lastEntryId(db: Connection, id: string): EntryId | null {
+  const row = db.get<EntryId>(
+    `SELECT epoch, seq FROM chunk WHERE n = (SELECT n FROM job WHERE id = ?)
+       ORDER BY epoch DESC, seq DESC LIMIT 1`,
+    id,
+  );
+  return row === undefined ? null : { epoch: row.epoch, seq: row.seq };
+}

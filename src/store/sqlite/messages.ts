@@ -1,0 +1,42 @@
+import type { ErrorCode } from "../../errors.ts";
+
+/*
+ * What the store and its two threads say to each other. Everything is plain data: records as JSON text, log entries as
+ * bytes, so that nothing depends on how a structured clone treats an odd key.
+ */
+
+/** Whether a thread owns the file and writes, or reads beside it. */
+export type ThreadRole = "write" | "read";
+
+/** Given to a thread at its start. */
+export interface ThreadStart {
+  readonly role: ThreadRole;
+  readonly path: string;
+}
+
+export interface Call {
+  readonly operation: string;
+  readonly argument: unknown;
+}
+
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type CallResult =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly failure: Failure };
+
+export type ToThread =
+  | { readonly kind: "calls"; readonly calls: readonly Call[] }
+  /** Close the database and end; answered by `closed`. */
+  | { readonly kind: "close" };
+
+export type FromThread =
+  | { readonly kind: "opened" }
+  /** The database could not be opened; the thread has ended. */
+  | { readonly kind: "refused"; readonly failure: Failure }
+  /** One for each of the calls, in their order. */
+  | { readonly kind: "results"; readonly results: readonly CallResult[] }
+  | { readonly kind: "closed" };

@@ -1,0 +1,41 @@
+import { beat, claim } from "./claim.ts";
+import { submit } from "./enqueue.ts";
+import { finish, requestCancel } from "./finish.ts";
+import { release, releaseOwner } from "./handback.ts";
+import { append, lastEntryId, readLog } from "./log.ts";
+import { announceWorker, workers } from "./presence.ts";
+import { getRecord, hasWork, leaseOwners, list, ping, queuePosition } from "./query.ts";
+import { expired, purge, remove } from "./retain.ts";
+
+/** What the writing thread does, each inside a transaction. */
+export const WRITES = {
+  announceWorker,
+  append,
+  claim,
+  finish,
+  ping,
+  purge,
+  release,
+  releaseOwner,
+  remove,
+  requestCancel,
+  submit,
+};
+
+/** What the reading thread does, each seeing every commit made before it. */
+export const READS = {
+  beat,
+  expired,
+  getRecord,
+  hasWork,
+  lastEntryId,
+  leaseOwners,
+  list,
+  ping,
+  queuePosition,
+  readLog,
+  workers,
+};
+
+export type Writes = typeof WRITES;
+export type Reads = typeof READS;

@@ -1,0 +1,85 @@
+import { matchesFilter, type JobFilter } from "../../jobs/job.ts";
+import { decodeRecord, RECORD_COLUMNS, type RecordRow } from "./codec.ts";
+import type { Connection } from "./connection.ts";
+import { findRecord } from "./job-row.ts";
+
+/** A page looks at no more than this many jobs, and at no more than this much JSON: specs may be a megabyte each. */
+const SCAN_LIMIT_JOBS = 2_000;
+const SCAN_LIMIT_CHARS = 8 * 1024 * 1024;
+
+export function getRecord(db: Connection, id: string): RecordRow | null {
+  return findRecord(db, id) ?? null;
+}
+
+export interface ListRows {
+  readonly filter: JobFilter;
+  readonly limit: number;
+  /** Only jobs whose `n` is smaller. */
+  readonly below: number;
+}
+
+export interface ListedRows {
+  readonly rows: readonly RecordRow[];
+  /** `below` of the next page; null on the last. */
+  readonly nextBelow: number | null;
+}
+
+/** Jobs by falling `n`, which is the order of submission. */
+export function list(db: Connection, request: ListRows): ListedRows {
+  const { filter, limit, below } = request;
+  const found: RecordRow[] = [];
+  let scannedJobs = 0;
+  let scannedChars = 0;
+  let last = below;
+  for (const row of newestFirst(db, filter, below)) {
+    // Looked at only to learn that there is more.
+    if (
+      found.length === limit ||
+      scannedJobs === SCAN_LIMIT_JOBS ||
+      scannedChars >= SCAN_LIMIT_CHARS
+    )
+      return { rows: found, nextBelow: last };
+    scannedJobs += 1;
+    scannedChars += row.submitted.length;
+    last = row.n;
+    if (matchesFilter(decodeRecord(row), filter)) found.push(row);
+  }
+  return { rows: found, nextBelow: null };
+}
+
+function newestFirst(db: Connection, filter: JobFilter, below: number): Iterable<RecordRow> {
+  const select = `SELECT ${RECORD_COLUMNS} FROM job JOIN spec USING (n) WHERE job.n < ?`;
+  return filter.status === undefined
+    ? db.iterate<RecordRow>(`${select} ORDER BY job.n DESC`, below)
+    : db.iterate<RecordRow>(`${select} AND state = ? ORDER BY job.n DESC`, below, filter.status);
+}
+
+export function queuePosition(db: Connection, id: string): number | null {
+  const job = db.get<{ priority: number; place: number }>(
+    "SELECT priority, place FROM job WHERE id = ? AND state = 'queued'",
+    id,
+  );
+  if (job === undefined) return null;
+  const row = db.get<{ ahead: number }>(
+    `SELECT count(*) AS ahead FROM job WHERE state = 'queued'
+       AND (priority > ?1 OR (priority = ?1 AND place < ?2))`,
+    job.priority,
+    job.place,
+  );
+  return row?.ahead ?? null;
+}
+
+export function hasWork(db: Connection): boolean {
+  return db.get("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1") !== undefined;
+}
+
+export function leaseOwners(db: Connection): readonly string[] {
+  return db
+    .all<{ owner: string }>("SELECT DISTINCT owner FROM job WHERE state = 'running'")
+    .map(({ owner }) => owner);
+}
+
+/** Answers that this connection works. */
+export function ping(db: Connection): void {
+  db.get("SELECT 1");
+}

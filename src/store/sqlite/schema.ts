@@ -1,0 +1,117 @@
+import { closeSync, openSync } from "node:fs";
+import { AppError } from "../../errors.ts";
+import { Connection } from "./connection.ts";
+import { recoverAll } from "./handback.ts";
+
+const SCHEMA_VERSION = 1;
+
+/*
+ * `job` holds what changes, in small rows: every append writes one. What a submit fixes for good may be a megabyte of
+ * stdin and lives in `spec`. Both, and the log's chunks, are keyed by `n`, which is never used twice: a removed job's
+ * chunks are out of reach at once and can be deleted later, also when its id is submitted again.
+ *
+ * `place` orders the jobs of one priority: `n` at first; below every other of that priority once handed back.
+ * `chunk` is a table with rowids, for large rows clustered by a key make every lookup walk over them.
+ */
+const TABLES = `
+CREATE TABLE job (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  state TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  finished_at INTEGER,
+  epoch INTEGER NOT NULL DEFAULT 0,
+  epochs TEXT NOT NULL DEFAULT '[]',
+  owner TEXT,
+  slot INTEGER,
+  token TEXT,
+  crashes INTEGER NOT NULL DEFAULT 0,
+  retry_reason TEXT,
+  cancel_requested INTEGER NOT NULL DEFAULT 0,
+  log_bytes INTEGER NOT NULL DEFAULT 0,
+  log_dropped_bytes INTEGER NOT NULL DEFAULT 0,
+  finished_by_claim INTEGER NOT NULL DEFAULT 0,
+  outcome TEXT
+) STRICT;
+CREATE INDEX job_queued ON job (priority DESC, place) WHERE state = 'queued';
+CREATE INDEX job_running ON job (owner) WHERE state = 'running';
+CREATE INDEX job_ended ON job (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX job_by_state ON job (state, n);
+CREATE TABLE spec (
+  n INTEGER PRIMARY KEY,
+  submitted TEXT NOT NULL
+) STRICT;
+CREATE TABLE chunk (
+  chunk_id INTEGER PRIMARY KEY,
+  n INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  payload_bytes INTEGER NOT NULL,
+  body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX chunk_by_entry ON chunk (n, epoch, seq);
+CREATE TABLE trash (
+  n INTEGER PRIMARY KEY
+) STRICT;
+CREATE TABLE worker (
+  owner TEXT PRIMARY KEY,
+  seen_at INTEGER NOT NULL,
+  info TEXT NOT NULL
+) STRICT;
+PRAGMA user_version = ${SCHEMA_VERSION.toString()};
+`;
+
+/** How long a statement waits for a lock that somebody else's tool holds, e.g. a backup. */
+const BUSY_TIMEOUT_MS = 5_000;
+/** The write-ahead log is cut back to this after a checkpoint, so that one burst does not keep its size for good. */
+const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Opens the one writing connection. Creates the tables in a new file; in an old one, decides for what was running:
+ * whoever ran it owned the file before this process and is gone. Throws AppError or what SQLite says.
+ */
+export function openForWriting(path: string): Connection {
+  // Specs hold users' secrets (env, stdin). SQLite gives the -wal and -shm files the mode of this one.
+  closeSync(openSync(path, "a", 0o600));
+  const db = new Connection(path, { readOnly: false });
+  try {
+    setUp(db);
+    prepareTables(db, path);
+    db.exec("BEGIN IMMEDIATE");
+    recoverAll(db);
+    db.exec("COMMIT");
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function setUp(db: Connection): void {
+  db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS.toString()}`);
+  db.exec("PRAGMA journal_mode = WAL");
+  // NORMAL would lose acknowledged commits with the host (https://sqlite.org/pragma.html#pragma_synchronous).
+  db.exec("PRAGMA synchronous = FULL");
+  db.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES.toString()}`);
+}
+
+function prepareTables(db: Connection, path: string): void {
+  const version = db.get<{ user_version: number }>("PRAGMA user_version")?.user_version;
+  if (version === 0) db.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT`);
+  else if (version !== SCHEMA_VERSION)
+    throw new AppError(
+      "store_unavailable",
+      `The job store ${path} has schema version ${String(version)}, this program reads version ${SCHEMA_VERSION.toString()}; use the program that wrote it, or another data directory`,
+    );
+}
+
+/** Opens a connection that sees every commit made before each of its statements. The file must have been opened for writing. */
+export function openForReading(path: string): Connection {
+  const db = new Connection(path, { readOnly: true });
+  db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS.toString()}`);
+  return db;
+}

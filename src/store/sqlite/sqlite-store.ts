@@ -1,0 +1,225 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { AppError } from "../../errors.ts";
+import { type JobRecord, type NewJob, PRIORITIES } from "../../jobs/job.ts";
+import { compareEntryIds, type EntryId, type LogEntry } from "../../jobs/log-entry.ts";
+import type {
+  AppendAnswer,
+  AppendRequest,
+  BeatAnswer,
+  BeatRequest,
+  CancelAnswer,
+  ClaimRequest,
+  FinishAnswer,
+  FinishRequest,
+  LeaseKey,
+  ListAnswer,
+  ListRequest,
+  ReadLogRequest,
+  Store,
+  SweepAnswer,
+  WorkerInfo,
+} from "../store.ts";
+import { decodeEntry, decodeRecord, encodeEntry } from "./codec.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+import type { Reads, Writes } from "./operations.ts";
+import type { ExpiredRequest } from "./retain.ts";
+import { ThreadLink } from "./thread-link.ts";
+import { Wakeups } from "./wakeups.ts";
+
+/**
+ * Opens the embedded store in the file `path`, creating it and its directory when they are missing. One process may have
+ * it open; its claims end with it, so whatever was running is treated as crashed. Throws `store_unavailable` when
+ * another process has it open, or when the file cannot be used.
+ */
+export async function openSqliteStore(options: { readonly path: string }): Promise<Store> {
+  const { path } = options;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+  } catch (cause) {
+    throw new AppError("store_unavailable", `The directory of ${path} cannot be made`, { cause });
+  }
+  const writer = await ThreadLink.open<Writes>({ role: "write", path });
+  try {
+    const reader = await ThreadLink.open<Reads>({ role: "read", path });
+    return new SqliteStore(writer, reader);
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
+}
+
+const WORK_TOPIC = "work";
+
+/** Of one job's log. No id can make it the topic above. */
+function logTopic(id: string): string {
+  return `log ${id}`;
+}
+
+/** Translates between the port and the two threads, and wakes whoever waits for what a call has done. */
+class SqliteStore implements Store {
+  readonly kind = "sqlite";
+  readonly #writer: ThreadLink<Writes>;
+  readonly #reader: ThreadLink<Reads>;
+  readonly #wakeups = new Wakeups();
+  #isPurging = false;
+
+  constructor(writer: ThreadLink<Writes>, reader: ThreadLink<Reads>) {
+    this.#writer = writer;
+    this.#reader = reader;
+    // A predecessor may have left some.
+    this.#purgeInBackground();
+  }
+
+  async submit(job: NewJob): Promise<JobRecord> {
+    const row = await this.#writer.call("submit", {
+      id: job.id,
+      priority: PRIORITIES.indexOf(job.spec.priority),
+      submitted: JSON.stringify(job),
+    });
+    if (row === undefined) throw new AppError("internal", `Job ${job.id} was not stored`);
+    this.#wakeups.wake(WORK_TOPIC);
+    return decodeRecord(row);
+  }
+
+  async get(id: string): Promise<JobRecord | null> {
+    const row = await this.#reader.call("getRecord", id);
+    return row === null ? null : decodeRecord(row);
+  }
+
+  async list(request: ListRequest): Promise<ListAnswer> {
+    const { filter, limit, cursor } = request;
+    const below = cursor === undefined ? Number.MAX_SAFE_INTEGER : decodeCursor(cursor);
+    const { rows, nextBelow } = await this.#reader.call("list", { filter, limit, below });
+    const items = rows.map(decodeRecord);
+    return nextBelow === null ? { items } : { items, nextCursor: encodeCursor(nextBelow) };
+  }
+
+  async queuePosition(id: string): Promise<number | null> {
+    return await this.#reader.call("queuePosition", id);
+  }
+
+  async requestCancel(id: string): Promise<CancelAnswer> {
+    const answer = await this.#writer.call("requestCancel", id);
+    if (answer === "cancelled") this.#wakeups.wake(logTopic(id));
+    return answer;
+  }
+
+  async claim(request: ClaimRequest): Promise<JobRecord | null> {
+    const row = await this.#writer.call("claim", request);
+    if (row === null) return null;
+    const job = decodeRecord(row);
+    this.#wakeups.wake(logTopic(job.id));
+    return job;
+  }
+
+  async waitForWork(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const isDue = async () => await this.#reader.call("hasWork", undefined);
+    await this.#wakeups.wait(WORK_TOPIC, { timeoutMs, isDue }, signal);
+  }
+
+  async append(request: AppendRequest): Promise<AppendAnswer> {
+    const { id, epoch, owner, seq, body, log } = request;
+    const entry = encodeEntry({ epoch, seq, ...body });
+    const answer = await this.#writer.call("append", { id, epoch, owner, entry, log });
+    if (answer.kind === "stored") this.#wakeups.wake(logTopic(id));
+    return answer;
+  }
+
+  async beat(request: BeatRequest): Promise<BeatAnswer> {
+    return await this.#reader.call("beat", request);
+  }
+
+  async finish(request: FinishRequest): Promise<FinishAnswer> {
+    const answer = await this.#writer.call("finish", request);
+    if (answer === "finished") this.#wakeups.wake(logTopic(request.id));
+    return answer;
+  }
+
+  async release(lease: LeaseKey): Promise<void> {
+    const released = await this.#writer.call("release", lease);
+    if (released === "requeued") this.#wakeups.wake(WORK_TOPIC);
+    if (released === "cancelled") this.#wakeups.wake(logTopic(lease.id));
+  }
+
+  /** Nothing can run out here: claims live as long as this process, and opening the file has ended all others. Asks all the same, so that it fails when the store does. */
+  async sweep(): Promise<SweepAnswer> {
+    await this.#reader.call("ping", undefined);
+    return { requeued: [], lost: [], cancelled: [] };
+  }
+
+  async releaseOwner(owner: string): Promise<SweepAnswer> {
+    const answer = await this.#writer.call("releaseOwner", owner);
+    if (answer.requeued.length > 0) this.#wakeups.wake(WORK_TOPIC);
+    for (const id of [...answer.lost, ...answer.cancelled]) this.#wakeups.wake(logTopic(id));
+    return answer;
+  }
+
+  async leaseOwners(): Promise<readonly string[]> {
+    return await this.#reader.call("leaseOwners", undefined);
+  }
+
+  async readLog(request: ReadLogRequest): Promise<readonly LogEntry[]> {
+    const rows = await this.#reader.call("readLog", request);
+    return rows.map(decodeEntry);
+  }
+
+  async lastEntryId(id: string): Promise<EntryId | null> {
+    return await this.#reader.call("lastEntryId", id);
+  }
+
+  async waitForEntries(
+    request: { readonly id: string; readonly after: EntryId | null; readonly timeoutMs: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { id, after, timeoutMs } = request;
+    const isDue = async () => {
+      const last = await this.#reader.call("lastEntryId", id);
+      return last !== null && (after === null || compareEntryIds(last, after) > 0);
+    };
+    await this.#wakeups.wait(logTopic(id), { timeoutMs, isDue }, signal);
+  }
+
+  async expired(request: ExpiredRequest): Promise<readonly string[]> {
+    return await this.#reader.call("expired", request);
+  }
+
+  async remove(id: string): Promise<boolean> {
+    const removed = await this.#writer.call("remove", id);
+    if (removed) this.#purgeInBackground();
+    return removed;
+  }
+
+  async announceWorker(info: WorkerInfo): Promise<void> {
+    await this.#writer.call("announceWorker", info);
+  }
+
+  async workers(): Promise<readonly WorkerInfo[]> {
+    return await this.#reader.call("workers", undefined);
+  }
+
+  async ping(): Promise<void> {
+    await Promise.all([this.#writer.call("ping", undefined), this.#reader.call("ping", undefined)]);
+  }
+
+  async close(): Promise<void> {
+    this.#wakeups.close();
+    // The writer last: closing the last connection folds the write-ahead log into the file.
+    await this.#reader.close();
+    await this.#writer.close();
+  }
+
+  /** Deletes removed logs step by step, other commits in between. What a failure leaves is taken up by the next removal. */
+  #purgeInBackground(): void {
+    if (this.#isPurging) return;
+    this.#isPurging = true;
+    const purgeAll = async () => {
+      let more = true;
+      while (more) more = await this.#writer.call("purge", undefined);
+    };
+    const stop = () => {
+      this.#isPurging = false;
+    };
+    purgeAll().then(stop, stop);
+  }
+}

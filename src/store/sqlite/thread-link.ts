@@ -1,0 +1,141 @@
+import { Worker } from "node:worker_threads";
+import { AppError } from "../../errors.ts";
+import type { Connection } from "./connection.ts";
+import type { Call, CallResult, Failure, FromThread, ThreadStart, ToThread } from "./messages.ts";
+
+/** Operations by name, as a thread has them. */
+type OperationTable<T> = {
+  readonly [Name in keyof T]: (db: Connection, argument: never) => unknown;
+};
+
+type Argument<Operation> = Operation extends (db: Connection, argument: infer A) => unknown
+  ? A
+  : never;
+
+type Answer<Operation> = Operation extends (...all: never) => infer R ? R : never;
+
+interface PendingCall extends Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: AppError) => void;
+}
+
+/**
+ * The main thread's end of a database thread. One list of calls is under way at a time; what is asked for meanwhile
+ * makes the next list. So a lone call goes at once, and many share one transaction without anybody waiting on purpose.
+ */
+export class ThreadLink<Operations extends OperationTable<Operations>> {
+  readonly #worker: Worker;
+  readonly #ended = Promise.withResolvers<void>();
+  #waiting: PendingCall[] = [];
+  #underWay: readonly PendingCall[] | null = null;
+  /** Why no call can be made any more; null while they can. */
+  #unusable: Failure | null = null;
+  #isClosing = false;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.on("message", (message: FromThread) => {
+      this.#receive(message);
+    });
+    worker.on("error", (error: Error) => {
+      this.#fail(`The thread of the job store has failed: ${error.message}`);
+    });
+    worker.on("exit", () => {
+      this.#fail("The thread of the job store has ended");
+    });
+  }
+
+  /** Starts a thread and waits until its database is open. Throws the AppError that says why it is not. */
+  static async open<Operations extends OperationTable<Operations>>(
+    start: ThreadStart,
+  ): Promise<ThreadLink<Operations>> {
+    const worker = new Worker(new URL("./thread.ts", import.meta.url), { workerData: start });
+    const opened = Promise.withResolvers<void>();
+    worker.once("message", (message: FromThread) => {
+      if (message.kind === "refused") opened.reject(toError(message.failure));
+      else opened.resolve();
+    });
+    worker.once("error", (error: Error) => {
+      const message = `The thread of the job store did not start: ${error.message}`;
+      opened.reject(new AppError("store_unavailable", message, { cause: error }));
+    });
+    try {
+      await opened.promise;
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+    return new ThreadLink<Operations>(worker);
+  }
+
+  /** Rejects with AppError: `storage_full`, `store_unavailable` (also once closed) or `internal`. */
+  async call<Name extends keyof Operations & string>(
+    operation: Name,
+    argument: Argument<Operations[Name]>,
+  ): Promise<Answer<Operations[Name]>> {
+    if (this.#unusable !== null) throw toError(this.#unusable);
+    const value = await new Promise<unknown>((resolve, reject) => {
+      this.#waiting.push({ operation, argument, resolve, reject });
+      // Not at once: calls made in this same turn shall share the list.
+      queueMicrotask(() => {
+        this.#sendNext();
+      });
+    });
+    return value as Answer<Operations[Name]>;
+  }
+
+  /** Waits for the calls made before it, then ends the thread. Idempotent. */
+  async close(): Promise<void> {
+    this.#unusable ??= { code: "store_unavailable", message: "The job store is closed" };
+    this.#isClosing = true;
+    this.#sendNext();
+    await this.#ended.promise;
+    await this.#worker.terminate();
+  }
+
+  #sendNext(): void {
+    if (this.#underWay !== null) return;
+    if (this.#waiting.length > 0) {
+      this.#underWay = this.#waiting;
+      this.#waiting = [];
+      const calls = this.#underWay.map(({ operation, argument }) => ({ operation, argument }));
+      this.#post({ kind: "calls", calls });
+    } else if (this.#isClosing) {
+      this.#underWay = [];
+      this.#post({ kind: "close" });
+    }
+  }
+
+  #post(message: ToThread): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window: there is no origin
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromThread): void {
+    if (message.kind === "closed") this.#ended.resolve();
+    if (message.kind !== "results") return;
+    const answered = this.#underWay ?? [];
+    this.#underWay = null;
+    for (const [index, call] of answered.entries()) settle(call, message.results[index]);
+    this.#sendNext();
+  }
+
+  /** Nobody will answer any more. */
+  #fail(message: string): void {
+    this.#unusable ??= { code: "store_unavailable", message };
+    const orphans = [...(this.#underWay ?? []), ...this.#waiting];
+    this.#underWay = [];
+    this.#waiting = [];
+    for (const call of orphans) call.reject(new AppError("store_unavailable", message));
+    this.#ended.resolve();
+  }
+}
+
+function settle(call: PendingCall, result: CallResult | undefined): void {
+  if (result?.ok === true) call.resolve(result.value);
+  else call.reject(toError(result?.failure ?? { code: "internal", message: "No answer" }));
+}
+
+function toError(failure: Failure): AppError {
+  return new AppError(failure.code, failure.message);
+}

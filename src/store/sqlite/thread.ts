@@ -1,0 +1,85 @@
+/*
+ * A thread with one connection to the database, so that no commit and no query holds up the main thread. Two of them run:
+ * the writer owns the file (owner-lock.ts) and puts each list of calls into one transaction; the reader's queries see
+ * the last commit and wait for none. SQLite's write-ahead log lets the two work at the same time.
+ */
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import type { Connection } from "./connection.ts";
+import { commitTogether, failureOf, type Perform } from "./group-commit.ts";
+import type { Call, CallResult, FromThread, ThreadStart, ToThread } from "./messages.ts";
+import { READS, WRITES } from "./operations.ts";
+import { takeOwnership } from "./owner-lock.ts";
+import { openForReading, openForWriting } from "./schema.ts";
+
+interface OpenDatabase {
+  readonly perform: (calls: readonly Call[]) => readonly CallResult[];
+  readonly close: () => void;
+}
+
+function openWriter(path: string): OpenDatabase {
+  const lock = takeOwnership(path);
+  try {
+    const db = openForWriting(path);
+    const perform = performer(WRITES);
+    return {
+      perform: (calls) => commitTogether(db, calls, perform),
+      close: () => {
+        db.close();
+        lock.close();
+      },
+    };
+  } catch (error) {
+    // The end of a thread does not drop the locks of its process.
+    lock.close();
+    throw error;
+  }
+}
+
+function openReader(path: string): OpenDatabase {
+  const db = openForReading(path);
+  const perform = performer(READS);
+  const answer = (call: Call): CallResult => {
+    try {
+      return { ok: true, value: perform(db, call) };
+    } catch (error) {
+      return { ok: false, failure: failureOf(error) };
+    }
+  };
+  return { perform: (calls) => calls.map(answer), close: () => db.close() };
+}
+
+/** Finds operations by name. The types of names and arguments hold because ThreadLink.call is the only sender. */
+function performer(operations: Readonly<Record<string, unknown>>): Perform {
+  const table = new Map(Object.entries(operations)) as ReadonlyMap<
+    string,
+    (db: Connection, argument: unknown) => unknown
+  >;
+  return (db, call) => {
+    const operation = table.get(call.operation);
+    if (operation === undefined) throw new Error(`There is no operation ${call.operation}`);
+    return operation(db, call.argument);
+  };
+}
+
+function serve(port: MessagePort, start: ThreadStart): void {
+  const say = (message: FromThread) => port.postMessage(message);
+  let database: OpenDatabase;
+  try {
+    database = start.role === "write" ? openWriter(start.path) : openReader(start.path);
+  } catch (error) {
+    say({ kind: "refused", failure: failureOf(error) });
+    return;
+  }
+  port.on("message", (message: ToThread) => {
+    if (message.kind === "calls") {
+      say({ kind: "results", results: database.perform(message.calls) });
+      return;
+    }
+    database.close();
+    say({ kind: "closed" });
+    port.close();
+  });
+  say({ kind: "opened" });
+}
+
+if (parentPort !== null) serve(parentPort, workerData as ThreadStart);
