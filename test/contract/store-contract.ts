@@ -12,13 +12,19 @@ import { sweepContract } from "./store-sweep-contract.ts";
 /** Registers every promise of src/store/store.ts as a test of one driver. */
 export function storeContract(name: string, harness: StoreHarness): void {
   describe(`${name} keeps the store's promises`, () => {
-    submitContract(harness);
-    claimContract(harness);
-    appendContract(harness);
-    readLogContract(harness);
-    endContract(harness);
-    recoveryContract(harness);
-    sweepContract(harness);
-    listingContract(harness);
+    // Each part in a describe of its own: their beforeEach hooks would else run for one another's tests.
+    for (const [about, register] of [
+      ["submitting", submitContract],
+      ["claiming", claimContract],
+      ["writing logs", appendContract],
+      ["reading logs", readLogContract],
+      ["ending", endContract],
+      ["handing back", recoveryContract],
+      ["finding the dead", sweepContract],
+      ["listing and retention", listingContract],
+    ] as const)
+      describe(about, () => {
+        register(harness);
+      });
   });
 }
