@@ -102,11 +102,11 @@ async function launch(flags: readonly string[], port: number): Promise<ChildProc
   return child;
 }
 
-/** Whether a server is there and has loaded its data: until then it answers PING with an error. */
+/** Whether a server is there and has loaded its data: until then it answers PING with -LOADING. */
 async function answersPing(port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = createConnection(port, "127.0.0.1", () => socket.write("PING\r\n"));
-  socket.on("data", (answer: Buffer) => resolve(answer.toString().startsWith("+PONG")));
+  socket.on("data", (answer: Buffer) => resolve(/^\+PONG|^-NOAUTH/u.test(answer.toString())));
   socket.on("error", () => resolve(false));
   socket.on("close", () => resolve(false));
   const answer = await promise;

@@ -65,9 +65,11 @@ export class DataConnection {
     // Without a listener a lost connection would end the process.
     this.#client.on("error", (error: unknown) => {
       this.#lastError = messageOf(error);
+      if (refusesAccess(this.#lastError)) this.#wakeAll();
     });
     this.#client.on("ready", () => {
       this.#generation += 1;
+      this.#lastError = "";
       this.#wakeAll();
     });
   }
@@ -144,7 +146,8 @@ export class DataConnection {
   async #untilReady(deadlineMs: number): Promise<void> {
     while (!this.#closed && this.#client.status !== "ready") {
       const leftMs = deadlineMs - performance.now();
-      if (leftMs <= 0) throw this.#unavailable();
+      // A wrong password does not become right by waiting.
+      if (leftMs <= 0 || refusesAccess(this.#lastError)) throw this.#unavailable();
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, leftMs);
       this.#woken.add(resolve);
@@ -169,6 +172,10 @@ export class DataConnection {
   }
 }
 
+function refusesAccess(message: string): boolean {
+  return ["NOAUTH", "WRONGPASS", "NOPERM"].some((word) => message.startsWith(word));
+}
+
 function translateReply(message: string, cause: Error): AppError {
   if (message.startsWith("OOM"))
     return new AppError("storage_full", "Redis has reached its maxmemory", {
@@ -181,11 +188,7 @@ function translateReply(message: string, cause: Error): AppError {
       cause,
       retryAfterSec: 30,
     });
-  if (
-    message.startsWith("NOAUTH") ||
-    message.startsWith("WRONGPASS") ||
-    message.startsWith("NOPERM")
-  )
+  if (refusesAccess(message))
     return new AppError("store_unavailable", `Redis refuses access: ${message}`, { cause });
   return new AppError("internal", `Redis answered: ${message}`, { cause });
 }

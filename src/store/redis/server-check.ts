@@ -28,7 +28,7 @@ export async function checkServer(
   if (schema !== SCHEMA)
     throw new AppError(
       "store_unavailable",
-      `The data in Redis has schema ${String(schema)} and this program speaks ${SCHEMA}; use its own prefix`,
+      `The data in Redis has schema ${String(schema)} and this program speaks ${SCHEMA}; give this installation a prefix of its own`,
     );
 }
 

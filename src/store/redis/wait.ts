@@ -2,10 +2,11 @@
 export interface Waiter {
   /** Resolves once: when woken, when the time is over or when the signal fires. Never rejects. */
   readonly done: Promise<void>;
+  /** Idempotent. */
   readonly wake: () => void;
 }
 
-/** `onDone` runs once, before `done` resolves. */
+/** `onDone` runs before `done` resolves, and again when a waiter is woken again: it takes the waiter off its list. */
 export function startWaiting(timeoutMs: number, signal: AbortSignal, onDone: () => void): Waiter {
   const { promise, resolve } = Promise.withResolvers<void>();
   const wake = (): void => {
