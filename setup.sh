@@ -145,7 +145,7 @@ install_bun_by_npm() {
     set -- npm --prefix "$prefix"
   fi
   say "installing Bun $bun_version: $* install -g bun@$bun_version"
-  "$@" install -g --no-fund --no-audit --loglevel=error "bun@$bun_version" && is_new_enough "$prefix/bin/bun" \
+  "$@" install -g --no-fund --no-audit --no-update-notifier --loglevel=error "bun@$bun_version" && is_new_enough "$prefix/bin/bun" \
     && bun=$prefix/bin/bun
 }
 
@@ -207,7 +207,7 @@ say "installing the npm packages of bun.lock: bun install --frozen-lockfile"
 put_bun_on_path
 
 if [ -n "$line" ]; then
-  say "MISSING: $missing. Without root this script cannot install it; please run:"
+  say "MISSING: $missing. This script may not install it; please run as root:"
   printf '  %s\n' "$line"
   # Python is one language of several, and Redis is for tests and several machines; without these two no job runs.
   { has bwrap && has perl; } || exit 1
