@@ -164,7 +164,7 @@ const VARIABLES = {
   heartbeatSec: integer(
     "HEARTBEAT_SEC",
     15,
-    { min: 1, max: 3600 },
+    { min: 1, max: 120 },
     "A quiet log stream carries a comment this often.",
   ),
   drainSec: integer(

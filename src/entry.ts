@@ -1,0 +1,52 @@
+import { type Config, ConfigError, configHelp, loadConfig } from "./config.ts";
+import { AppError } from "./errors.ts";
+
+/*
+ * What both entry points share: their command line, their words to the operator, and their end.
+ */
+
+/** One line to the operator, on stderr: stdout stays free for whoever pipes it. */
+export function report(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
+
+/**
+ * Handles the command line and reads the configuration. Returns the configuration to start with, or the exit code to
+ * leave with.
+ */
+export function readCommandLine(usage: string): { config: Config } | { exitCode: number } {
+  const [argument] = process.argv.slice(2);
+  if (argument === "--help" || argument === "-h") {
+    process.stdout.write(`${usage}\n\nEnvironment:\n${configHelp()}\n`);
+    return { exitCode: 0 };
+  }
+  if (argument !== undefined) {
+    report(`Unknown argument ${JSON.stringify(argument)}. Try --help.`);
+    return { exitCode: 2 };
+  }
+  try {
+    return { config: loadConfig() };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const problem of error.problems) report(problem);
+    return { exitCode: 2 };
+  }
+}
+
+/** A failed start in words: a sentence where the error is ours, everything where it is a bug. */
+export function reportFailedStart(error: unknown): void {
+  if (error instanceof AppError) report(error.message);
+  else report(`The start failed: ${error instanceof Error ? (error.stack ?? "") : String(error)}`);
+}
+
+/** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once. */
+export function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.once(signal, () => {
+        resolve(signal);
+        process.once(signal, () => process.kill(process.pid, "SIGKILL"));
+      });
+    }
+  });
+}

@@ -1,0 +1,35 @@
+/** An HTTP server that is listening. */
+export interface HttpServer {
+  /** Where it listens, e.g. `http://127.0.0.1:8000/`; the port is the real one where 0 was asked for. */
+  readonly url: URL;
+  /** Stops listening and closes every connection, open streams included. */
+  stop(): Promise<void>;
+}
+
+/**
+ * A connection without a byte in either direction is closed after this; the most that Bun takes. Log streams send a
+ * heartbeat more often than that.
+ */
+const IDLE_TIMEOUT_SEC = 255;
+
+/** Listens with `fetch` as the handler. Throws when the address is taken or not ours. */
+export function serve(options: {
+  readonly hostname: string;
+  readonly port: number;
+  readonly fetch: (request: Request) => Promise<Response>;
+}): HttpServer {
+  const server = Bun.serve({
+    hostname: options.hostname,
+    port: options.port,
+    // With port reuse a second instance would start without an error and take a share of the requests.
+    reusePort: false,
+    idleTimeout: IDLE_TIMEOUT_SEC,
+    // Uploads are counted where their error can be answered as a problem body; Bun's own 413 has none.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    fetch: options.fetch,
+  });
+  return {
+    url: server.url,
+    stop: () => server.stop(true),
+  };
+}

@@ -1,0 +1,171 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+
+import type { LogSize } from "../../src/jobs/job.ts";
+import type { LogBody, StreamName } from "../../src/jobs/log-entry.ts";
+import { LogCollector } from "../../src/logs/collect.ts";
+import type { AppendAnswer } from "../../src/store/store.ts";
+
+interface Stored {
+  readonly seq: number;
+  readonly body: LogBody;
+  readonly log: LogSize;
+}
+
+/** A log that takes entries as a store does: in order, each once. */
+class MemoryLog {
+  readonly entries: Stored[] = [];
+  answer: (seq: number) => AppendAnswer | Promise<AppendAnswer> = () => ({ kind: "stored" });
+  fencedCount = 0;
+
+  collector(outputBytes = Number.MAX_SAFE_INTEGER): LogCollector {
+    return new LogCollector({
+      outputBytes,
+      onFenced: () => this.fencedCount++,
+      append: async (seq, body, log) => {
+        const answer = await this.answer(seq);
+        if (answer.kind === "stored" && seq === this.entries.length + 1)
+          this.entries.push({ seq, body, log });
+        return answer;
+      },
+    });
+  }
+
+  bytes(stream?: StreamName): Buffer {
+    const frames = this.entries.flatMap(({ body }) => (body.kind === "frames" ? body.frames : []));
+    return Buffer.concat(
+      frames.filter((f) => stream === undefined || f.stream === stream).map((f) => f.bytes),
+    );
+  }
+}
+
+const writes = fc.array(
+  fc.record({
+    stream: fc.constantFrom<StreamName[]>("stdout", "stderr"),
+    bytes: fc.uint8Array({ minLength: 1, maxLength: 40 }),
+  }),
+  { maxLength: 40 },
+);
+
+const expectedOf = (all: readonly { stream: StreamName; bytes: Uint8Array }[], stream: string) =>
+  Buffer.concat(all.filter((w) => w.stream === stream).map((w) => w.bytes));
+
+describe("collecting a log", () => {
+  test("each stream arrives byte for byte, whatever the bytes and the chunks", async () => {
+    await fc.assert(
+      fc.asyncProperty(writes, async (all) => {
+        const log = new MemoryLog();
+        const collector = log.collector();
+        for (const { stream, bytes } of all) await collector.write(stream, bytes);
+        await collector.close();
+        expect(log.bytes("stdout")).toEqual(expectedOf(all, "stdout"));
+        expect(log.bytes("stderr")).toEqual(expectedOf(all, "stderr"));
+        expect(collector.size).toEqual({ bytes: log.bytes().length, droppedBytes: 0 });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("a character split at every offset between two reads is stored whole", async () => {
+    const emoji = Buffer.from("😀");
+    for (let cut = 1; cut < 4; cut++) {
+      const log = new MemoryLog();
+      const collector = log.collector();
+      await collector.write("stdout", emoji.subarray(0, cut));
+      await collector.write("stderr", Buffer.from("!"));
+      await collector.write("stdout", emoji.subarray(cut));
+      await collector.close();
+      const frames = log.entries.flatMap(({ body }) =>
+        body.kind === "frames" ? body.frames.map((f) => `${f.stream}:${f.bytes.length}`) : [],
+      );
+      expect(frames.toSorted()).toEqual(["stderr:1", "stdout:4"]);
+    }
+  });
+
+  test("an entry is at most 64 KiB, and its characters are whole", async () => {
+    const log = new MemoryLog();
+    const collector = log.collector();
+    await collector.write("stdout", Buffer.from(`x${"é".repeat(300_000)}`));
+    await collector.close();
+    expect(log.entries.length).toBeGreaterThan(8);
+    for (const { body } of log.entries) {
+      const [frame] = body.kind === "frames" ? body.frames : [];
+      expect(frame?.bytes.length ?? 0).toBeLessThanOrEqual(65_536);
+      expect(Buffer.from(frame?.bytes ?? []).toString()).not.toContain("\ufffd");
+    }
+  });
+
+  test("past the cap the log stays a prefix, and the rest is counted and marked", async () => {
+    const log = new MemoryLog();
+    const collector = log.collector(10);
+    await collector.write("stdout", Buffer.from("0123456789abc"));
+    await collector.write("stderr", Buffer.from("more"));
+    await collector.close();
+    expect(log.bytes().toString()).toBe("0123456789");
+    expect(collector.size).toEqual({ bytes: 10, droppedBytes: 7 });
+    expect(log.entries.at(-1)?.body).toEqual({ kind: "gap", droppedBytes: 7 });
+  });
+
+  test("a store that is slower than the program holds the program back", async () => {
+    const log = new MemoryLog();
+    const gate = Promise.withResolvers<void>();
+    log.answer = () => gate.promise.then(() => ({ kind: "stored" }) as const);
+    const collector = log.collector();
+    const MIB = 1024 * 1024;
+    const chunk = new Uint8Array(64 * 1024).fill(0x61);
+    let written = 0;
+    const writing = (async () => {
+      while (written < 4 * MIB) {
+        await collector.write("stdout", chunk);
+        written += chunk.length;
+      }
+    })();
+    await Promise.resolve();
+    for (let turn = 0; turn < 1000; turn++) await Promise.resolve();
+    expect(written).toBeLessThanOrEqual(MIB + 2 * chunk.length);
+    gate.resolve();
+    await writing;
+    await collector.close();
+    expect(log.bytes().length).toBe(4 * MIB);
+  });
+
+  test("entries that the store has lost are sent again, in order", async () => {
+    const log = new MemoryLog();
+    const collector = log.collector();
+    for (const line of ["one\n", "two\n", "three\n"]) {
+      await collector.write("stdout", Buffer.from(line));
+      await collector.close();
+    }
+    expect(log.entries.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    log.entries.length = 1;
+    log.answer = (seq) => {
+      const lastSeq = log.entries.length;
+      return seq > lastSeq + 1 ? { kind: "behind", lastSeq } : { kind: "stored" };
+    };
+    await collector.write("stdout", Buffer.from("four\n"));
+    await collector.close();
+    expect(log.bytes().toString()).toBe("one\ntwo\nthree\nfour\n");
+    expect(log.fencedCount).toBe(0);
+  });
+
+  test("a fenced collector takes nothing more, blocks nobody, and says so once", async () => {
+    const log = new MemoryLog();
+    log.answer = () => ({ kind: "fenced" });
+    const collector = log.collector();
+    await collector.write("stdout", Buffer.from("a"));
+    await collector.close();
+    await collector.write("stdout", new Uint8Array(8 * 1024 * 1024));
+    await collector.close();
+    expect(log.entries).toEqual([]);
+    expect(log.fencedCount).toBe(1);
+  });
+
+  test("what append throws is what close rejects with", async () => {
+    const log = new MemoryLog();
+    log.answer = () => Promise.reject(new Error("the store is gone"));
+    const collector = log.collector();
+    await collector.write("stdout", Buffer.from("a"));
+    await expect(collector.close()).rejects.toThrow("the store is gone");
+    expect(log.fencedCount).toBe(1);
+  });
+});
