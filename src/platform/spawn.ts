@@ -58,8 +58,12 @@ export function spawnProcess(request: SpawnRequest): ChildProcess {
     stderr,
     async writeStdin(bytes) {
       if (!stdinOpen) return;
-      stdin.write(bytes);
-      await stdin.flush();
+      try {
+        await stdin.write(bytes);
+        await stdin.flush();
+      } catch {
+        // EPIPE: the child is gone, which `exited` says.
+      }
     },
     endStdin() {
       if (!stdinOpen) return;

@@ -18,7 +18,5 @@ export interface InstalledRuntime {
   /** The program and its arguments that run `entry` (relative to the working directory). */
   readonly argv: (entry: string, args: readonly string[]) => readonly string[];
   /** The job's environment with what this runtime needs added, e.g. for line-buffered output. */
-  readonly env: (
-    jobEnv: Readonly<Record<string, string>>,
-  ) => Readonly<Record<string, string>>;
+  readonly env: (jobEnv: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
 }

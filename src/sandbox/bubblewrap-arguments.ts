@@ -19,7 +19,7 @@ const SHM_BYTES = 64 * 1024 * 1024;
 const SYSTEM_DIRECTORIES = ["/bin", "/sbin", "/lib", "/lib32", "/lib64"];
 
 /** What must not be covered by a mount: the guest's own places, whose files are handed out or writable. */
-const OWN_DIRECTORIES = /^\/(?:work|proc|dev|etc|run|usr)?(?:\/|$)/;
+const OWN_DIRECTORIES = /^\/(?:work|proc|dev|etc|usr)?(?:\/|$)/;
 
 /**
  * The options, NUL separated as `bwrap --args FD` reads them: through a descriptor they stay out of `ps`. A NUL inside a
@@ -45,34 +45,35 @@ export function encodeBubblewrapArguments(view: BubblewrapView): Uint8Array {
  */
 function isolationOptions(): string[] {
   return [
-    ...["--unshare-user", "--disable-userns"],
-    ...["--uid", String(GUEST_ID), "--gid", String(GUEST_ID)],
-    ...["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-net"],
-    ...["--unshare-cgroup-try", "--hostname", "sandbox"],
-    ...["--new-session", "--die-with-parent", "--as-pid-1"],
-    ...["--cap-drop", "ALL", "--clearenv"],
-  ];
+    ["--unshare-user", "--disable-userns"],
+    ["--uid", String(GUEST_ID), "--gid", String(GUEST_ID)],
+    ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-net"],
+    ["--unshare-cgroup-try", "--hostname", "sandbox"],
+    ["--new-session", "--die-with-parent", "--as-pid-1"],
+    ["--cap-drop", "ALL", "--clearenv"],
+  ].flat();
 }
 
 /** `/` and `/dev` are tmpfs that the job owns, without a size, until they are remounted read-only. */
 function fileSystemOptions({ root, mounts, diskBytes }: BubblewrapView): string[] {
-  const tmpfs = (path: string, bytes: number, mode: string) => [
-    ...["--size", String(bytes), "--perms", mode, "--tmpfs", path],
-  ];
   return [
-    ...["--ro-bind", "/usr", "/usr"],
-    ...SYSTEM_DIRECTORIES.flatMap(systemDirectory),
-    ...["--ro-bind", root.etc, "/etc"],
-    ...root.etcMounts.flatMap((path) => ["--ro-bind", path, path]),
-    ...["--proc", "/proc", "--dev", "/dev"],
-    ...tmpfs("/dev/shm", SHM_BYTES, "1777"),
-    ...["--remount-ro", "/dev"],
-    ...tmpfs("/tmp", diskBytes, "1777"),
-    ...tmpfs("/work", diskBytes, "0755"),
-    ...mounts.flatMap(readOnlyMount),
-    ...["--ro-bind", root.supervisor, SUPERVISOR_IN_GUEST],
-    ...["--remount-ro", "/"],
-  ];
+    ["--ro-bind", "/usr", "/usr"],
+    ...SYSTEM_DIRECTORIES.map(systemDirectory),
+    ["--ro-bind", root.etc, "/etc"],
+    ...root.etcMounts.map((path) => ["--ro-bind", path, path]),
+    ["--proc", "/proc", "--dev", "/dev"],
+    tmpfs("/dev/shm", SHM_BYTES, "1777"),
+    ["--remount-ro", "/dev"],
+    tmpfs("/tmp", diskBytes, "1777"),
+    tmpfs("/work", diskBytes, "0755"),
+    ...mounts.map(readOnlyMount),
+    ["--ro-bind", root.supervisor, SUPERVISOR_IN_GUEST],
+    ["--remount-ro", "/"],
+  ].flat();
+}
+
+function tmpfs(path: string, bytes: number, mode: string): string[] {
+  return ["--size", String(bytes), "--perms", mode, "--tmpfs", path];
 }
 
 function systemDirectory(path: string): string[] {

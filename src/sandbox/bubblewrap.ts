@@ -77,7 +77,7 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
         start,
         perl: PERL,
         canaryDir: options.runtimeDir,
-      }).catch((error) => [explain(messageOf(error))]);
+      }).catch((error: unknown) => [explain(messageOf(error))]);
       return { driver: "bwrap", ready: problems.length === 0, problems };
     },
   };
@@ -137,11 +137,11 @@ function launch(plan: {
   try {
     const child = spawnProcess({
       argv: [
-        ...[plan.bwrap, "--args", String(argsFd), "--"],
-        ...[PERL, SUPERVISOR_IN_GUEST, process.arch],
-        ...[resultFd, stdoutFd, stderrFd].map(String),
-        ...["/work", "/tmp"],
-      ],
+        [plan.bwrap, "--args", String(argsFd), "--"],
+        [PERL, SUPERVISOR_IN_GUEST, process.arch],
+        [resultFd, stdoutFd, stderrFd].map(String),
+        ["/work", "/tmp"],
+      ].flat(),
       env: {},
       cwd: "/",
       extraFds: [argsPipe, status.writeFd, fds.result, fds.stdout, fds.stderr],

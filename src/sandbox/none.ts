@@ -58,9 +58,9 @@ export function createUnsandboxed(options: { readonly runtimeDir: string }): San
 function launch(home: string, fds: GuestWriteFds): LaunchedSupervisor {
   const child = spawnProcess({
     argv: [
-      ...[PERL, SUPERVISOR, process.arch, "3", "4", "5"],
-      ...[join(home, "work"), join(home, "tmp")],
-    ],
+      [PERL, SUPERVISOR, process.arch, "3", "4", "5"],
+      [join(home, "work"), join(home, "tmp")],
+    ].flat(),
     env: {},
     cwd: home,
     extraFds: [fds.result, fds.stdout, fds.stderr],

@@ -53,9 +53,10 @@ export async function runSelfTest(plan: SelfTestPlan): Promise<string[]> {
     const numbers = SYSTEM_CALLS[process.arch] ?? [];
     const guest = await plan.start({
       argv: [
-        ...[plan.perl, "-e", PROGRAM, canary, String(address.port), marker],
-        ...[...numbers.map(String), VARIABLES],
-      ],
+        [plan.perl, "-e", PROGRAM, canary, String(address.port), marker],
+        numbers.map(String),
+        [VARIABLES],
+      ].flat(),
       env: {},
       stdin: new Uint8Array(0),
       inputs: [],

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import { asPath, binaryMount, realBinary, versionBins } from "./find-binary.ts";
+import type { Candidate, HostPlaces, Language } from "./language.ts";
+
+/*
+ * node, bun and deno reserve gigabytes of address space, which a limit on that kills at start: their heap is limited by
+ * the data segment where that works. Entries get `./` in front always: `node inspect` and `bun test` are subcommands,
+ * and the program sees an absolute path anyhow.
+ */
+
+const VERSION_SOURCE = (expression: string) => `console.log(${expression});\n`;
+
+export const node: Language = {
+  extensions: [".js", ".mjs", ".cjs"],
+  defaultAliases: [],
+  trial: { entry: "trial.mjs", source: VERSION_SOURCE("process.versions.node") },
+  candidates: (places) =>
+    candidates(places, "node", [
+      ".nvm/versions/node",
+      ".local/share/mise/installs/node",
+      ".asdf/installs/nodejs",
+    ]),
+  describe: ({ binary, name }) => ({
+    name,
+    binary,
+    mounts: binaryMount(binary),
+    memoryLimit: "data",
+    argv: (entry, args) => [binary, asPath(entry), ...args],
+    env: (jobEnv) => jobEnv,
+  }),
+};
+
+export const bun: Language = {
+  extensions: [".ts", ".tsx", ".jsx", ".mts", ".cts", ".js", ".mjs", ".cjs"],
+  defaultAliases: [],
+  trial: { entry: "trial.ts", source: VERSION_SOURCE("Bun.version as string") },
+  candidates: (places) =>
+    candidates(places, "bun", [".local/share/mise/installs/bun", ".asdf/installs/bun"]),
+  describe: ({ binary, name }) => ({
+    name,
+    binary,
+    mounts: binaryMount(binary),
+    memoryLimit: "data",
+    argv: (entry, args) => [binary, asPath(entry), ...args],
+    // Its transpiler's cache lies under HOME, which is where artifacts come from.
+    env: (jobEnv) => ({ BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", ...jobEnv }),
+  }),
+};
+
+export const deno: Language = {
+  extensions: [".ts", ".tsx", ".jsx", ".mts", ".js", ".mjs"],
+  defaultAliases: [],
+  trial: { entry: "trial.ts", source: VERSION_SOURCE("Deno.version.deno as string") },
+  candidates: (places) =>
+    candidates(places, "deno", [".local/share/mise/installs/deno", ".asdf/installs/deno"]),
+  describe: ({ binary, name }) => ({
+    name,
+    binary,
+    mounts: binaryMount(binary),
+    memoryLimit: "data",
+    // The sandbox is the wall; a prompt for a permission would wait for nobody.
+    argv: (entry, args) => [binary, "run", "--allow-all", "--no-prompt", asPath(entry), ...args],
+    env: (jobEnv) => ({ DENO_DIR: "/tmp/.deno", DENO_NO_UPDATE_CHECK: "1", ...jobEnv }),
+  }),
+};
+
+/** `managed`: directories of version managers, below the home directory, with one installation each. */
+async function candidates(
+  places: HostPlaces,
+  name: string,
+  managed: readonly string[],
+): Promise<readonly Candidate[]> {
+  const home = places.homeDirectory;
+  const bins = await Promise.all(managed.map((each) => versionBins(join(home, each))));
+  const paths = [...places.binDirectories, join(home, `.${name}/bin`), ...bins.flat()].map((bin) =>
+    join(bin, name),
+  );
+  // npm's package of bun has its binary named bun.exe on every system.
+  const realName = new RegExp(`^${name}(?:js)?(?:\\.exe)?$`);
+  // The service may itself run on the only bun there is, under a path that is in no list.
+  const all = await Promise.all(
+    [...paths, process.execPath].map((path) => realBinary(path, realName)),
+  );
+  const binaries = [...new Set(all.filter((binary) => binary !== null))];
+  return binaries.map((binary) => ({ binary, name, isDefault: true }));
+}
