@@ -1,10 +1,22 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { storeContract } from "../contract/store-contract.ts";
+import {
+  appendText,
+  claimAny,
+  claimJob,
+  EMPTY_LOG,
+  eventually,
+  newJob,
+  recordOf,
+  runningJob,
+  SUCCEEDED,
+} from "../contract/store-harness.ts";
 
 const root = mkdtempSync(join(tmpdir(), "sqlite-store-"));
 afterAll(() => {
@@ -18,6 +30,13 @@ async function openAt(path: string): Promise<Store> {
   const store = await openSqliteStore({ path });
   openStores.set(store, path);
   return store;
+}
+
+async function reopen(store: Store): Promise<Store> {
+  const path = openStores.get(store) ?? "";
+  await store.close();
+  openStores.delete(store);
+  return await openAt(path);
 }
 
 async function closeAll(): Promise<void> {
@@ -34,11 +53,130 @@ storeContract("SQLite", {
   timing: { leaseMs: 300, sweepIntervalMs: 50 },
   leasesExpire: false,
   open: async () => await openAt(freshPath()),
-  reopen: async (store) => {
-    const path = openStores.get(store) ?? "";
-    await store.close();
-    openStores.delete(store);
-    return await openAt(path);
-  },
+  reopen,
   cleanup: closeAll,
+});
+
+describe("the SQLite file", () => {
+  afterEach(closeAll);
+
+  const openError = async (path: string): Promise<unknown> =>
+    await openAt(path).then(
+      () => null,
+      (error: unknown) => error,
+    );
+
+  test("has one owner; a second one is told what to do", async () => {
+    const path = freshPath();
+    const store = await openAt(path);
+    const error = await openError(path);
+    expect(error).toMatchObject({ name: "AppError", code: "store_unavailable" });
+    expect(String(error)).toContain("REDIS_URL");
+    // The refused one has not touched the first one's hold, nor its jobs.
+    expect(await openError(path)).toMatchObject({ code: "store_unavailable" });
+    const lease = await runningJob(store);
+    await appendText(store, lease, { seq: 1, text: "mine" });
+    await store.close();
+    expect(await openError(path)).toBeNull();
+  });
+
+  test("has one owner among processes, until that one is killed", async () => {
+    const path = freshPath();
+    const script = join(import.meta.dir, "sqlite", "crash-child.ts");
+    const child = Bun.spawn([process.execPath, script, path], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const reader = child.stdout.getReader();
+    await reader.read();
+    expect(await openError(path)).toMatchObject({ code: "store_unavailable" });
+    child.kill("SIGKILL");
+    await reader.cancel();
+    await child.exited;
+    expect(await openError(path)).toBeNull();
+  });
+
+  test("is its owner's alone to read", async () => {
+    const path = freshPath();
+    const store = await openAt(path);
+    await store.submit(newJob());
+    for (const suffix of ["", "-wal", "-shm"])
+      expect(statSync(`${path}${suffix}`).mode & 0o077).toBe(0);
+  });
+
+  test("is refused where it cannot be made, or is something else", async () => {
+    const path = freshPath();
+    mkdirSync(path, { recursive: true });
+    expect(await openError(path)).toMatchObject({ code: "store_unavailable" });
+    expect(await openError(join("/proc/none", "jobs.db"))).toMatchObject({
+      code: "store_unavailable",
+    });
+    const text = join(path, "text.db");
+    writeFileSync(text, "This is not a database, and long enough to be seen as none. ".repeat(50));
+    expect(await openError(text)).toMatchObject({ code: "store_unavailable" });
+  });
+
+  test("of another schema version is refused, untouched", async () => {
+    const path = freshPath();
+    await (await openAt(path)).close();
+    const database = new DatabaseSync(path);
+    database.exec("PRAGMA user_version = 99");
+    database.close();
+    const error = await openError(path);
+    expect(error).toMatchObject({ code: "store_unavailable" });
+    expect(String(error)).toContain("99");
+    // The lock went with the refusal.
+    expect(String(await openError(path))).toContain("99");
+  });
+
+  test("gives crashed jobs back in the order in which they were submitted", async () => {
+    const store = await openAt(freshPath());
+    const ids: string[] = [];
+    for (let index = 0; index < 5; index += 1) ids.push((await store.submit(newJob())).id);
+    for (const id of ids.slice(0, 4)) await claimJob(store, id);
+    const restarted = await reopen(store);
+    for (const id of ids) await claimJob(restarted, id);
+  });
+});
+
+describe("the SQLite threads", () => {
+  afterEach(closeAll);
+
+  test("take a thousand calls at once, each answered with its own job", async () => {
+    const store = await openAt(freshPath());
+    const jobs = Array.from({ length: 1_000 }, () => newJob());
+    const records = await Promise.all(jobs.map(async (job) => await store.submit(job)));
+    expect(records.map(({ id }) => id)).toEqual(jobs.map(({ id }) => id));
+    const claims = await Promise.all(jobs.map(async () => await claimAny(store)));
+    expect(claims.map((job) => job?.id)).toEqual(jobs.map(({ id }) => id));
+  });
+
+  test("finish what was asked before close", async () => {
+    const store = await openAt(freshPath());
+    const submits = [newJob(), newJob(), newJob()].map(async (job) => await store.submit(job));
+    const restarted = await reopen(store);
+    for (const { id } of await Promise.all(submits))
+      expect((await recordOf(restarted, id)).status).toBe("queued");
+  });
+
+  test("delete the whole log of a removed job in the end, also after a restart", async () => {
+    const path = freshPath();
+    const store = await openAt(path);
+    const lease = await runningJob(store);
+    for (let seq = 1; seq <= 200; seq += 1)
+      await appendText(store, lease, { seq, text: "x".repeat(1_000) });
+    await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG });
+    expect(await store.remove(lease.id)).toBe(true);
+    await reopen(store);
+    const database = new DatabaseSync(path, { readOnly: true });
+    const left = database.prepare("SELECT count(*) AS n FROM chunk");
+    const trash = database.prepare("SELECT count(*) AS n FROM trash");
+    const counts = await eventually(
+      async () => await Promise.resolve([left.get()?.["n"], trash.get()?.["n"]]),
+      ([chunks, removed]) => chunks === 0 && removed === 0,
+    );
+    database.close();
+    expect(counts).toEqual([0, 0]);
+  });
 });

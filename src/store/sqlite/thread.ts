@@ -4,9 +4,10 @@
  * the last commit and wait for none. SQLite's write-ahead log lets the two work at the same time.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { messageOf } from "../../errors.ts";
 import type { Connection } from "./connection.ts";
 import { commitTogether, failureOf, type Perform } from "./group-commit.ts";
-import type { Call, CallResult, FromThread, ThreadStart, ToThread } from "./messages.ts";
+import type { Call, CallResult, Failure, FromThread, ThreadStart, ToThread } from "./messages.ts";
 import { READS, WRITES } from "./operations.ts";
 import { takeOwnership } from "./owner-lock.ts";
 import { openForReading, openForWriting } from "./schema.ts";
@@ -61,13 +62,23 @@ function performer(operations: Readonly<Record<string, unknown>>): Perform {
   };
 }
 
+/** Whatever keeps the file from being opened, e.g. a directory in its place, is for the operator to mend. */
+function openingFailure(path: string, error: unknown): Failure {
+  const failure = failureOf(error);
+  if (failure.code !== "internal") return failure;
+  return {
+    code: "store_unavailable",
+    message: `The job store ${path} cannot be opened: ${messageOf(error)}`,
+  };
+}
+
 function serve(port: MessagePort, start: ThreadStart): void {
   const say = (message: FromThread) => port.postMessage(message);
   let database: OpenDatabase;
   try {
     database = start.role === "write" ? openWriter(start.path) : openReader(start.path);
   } catch (error) {
-    say({ kind: "refused", failure: failureOf(error) });
+    say({ kind: "refused", failure: openingFailure(start.path, error) });
     return;
   }
   port.on("message", (message: ToThread) => {
