@@ -25,6 +25,9 @@ export interface RedisServerOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+/** Of the system, not of a package. */
+const PROGRAM = "redis-server";
+
 /** Between two tries to connect to a server that is starting; it says nothing that could be waited for instead. */
 const CONNECT_PAUSE_MS = 10;
 const START_TIMEOUT_MS = 10_000;
@@ -34,7 +37,7 @@ const START_TIMEOUT_MS = 10_000;
  * (CI=true) its absence is an error.
  */
 export function hasRedisServer(): boolean {
-  if (spawnSync("redis-server", ["--version"]).status === 0) return true;
+  if (spawnSync(PROGRAM, ["--version"]).status === 0) return true;
   const remedy =
     "redis-server is not installed (Debian, Fedora and Alpine: package redis-server or redis)";
   if (process.env["CI"] === "true") throw new Error(remedy);
@@ -84,7 +87,7 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
 }
 
 async function launch(flags: readonly string[], port: number): Promise<ChildProcess> {
-  const child = spawn("redis-server", flags, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(PROGRAM, flags, { stdio: ["ignore", "pipe", "inherit"] });
   running.add(child);
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {
