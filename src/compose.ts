@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
 import type { ApiPorts } from "./api/ports.ts";
@@ -14,7 +14,7 @@ import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
 import { createRunner } from "./runner/runner.ts";
 import { discoverRuntimes } from "./runtimes/discover.ts";
-import { createRegistry, type RuntimeRegistry } from "./runtimes/registry.ts";
+import { createRuntimeRegistry, type RuntimeRegistry } from "./runtimes/registry.ts";
 import type { InstalledRuntime } from "./runtimes/runtime.ts";
 import { createBubblewrap } from "./sandbox/bubblewrap.ts";
 import { createUnsandboxed } from "./sandbox/none.ts";
@@ -91,12 +91,12 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     onError,
   });
   let status = UNTESTED;
-  let registry = createRegistry<InstalledRuntime>([], { strict: config.strictRuntime });
+  let registry = createRuntimeRegistry<InstalledRuntime>([], { strict: config.strictRuntime });
   const execution = createExecution(config, {
     report,
     setStatus: (tested) => (status = tested),
     startRunner: (sandbox, installed) => {
-      registry = createRegistry(installed, { strict: config.strictRuntime });
+      registry = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
         { ...storage, sandbox, runtimes: registry, leases, owner, onError },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
@@ -132,7 +132,12 @@ function createExecution(
       hooks.report(`No job can run: ${status.problems.join(" ")}`);
       return false;
     }
-    const installed = await discoverRuntimes({ sandbox, runtimeDir: directory });
+    const installed = await discoverRuntimes({
+      sandbox,
+      runtimeDir: directory,
+      searchPath: config.searchPath,
+      homeDirectory: homedir(),
+    });
     runner = hooks.startRunner(sandbox, installed);
     await runner.start();
     hooks.setStatus(status);
@@ -197,7 +202,7 @@ async function announcedRuntimes(
   const byName = new Map<string, WorkerRuntime>();
   for (const worker of await store.workers())
     for (const runtime of worker.runtimes) byName.set(runtime.name, runtime);
-  return createRegistry([...byName.values()], { strict: config.strictRuntime });
+  return createRuntimeRegistry([...byName.values()], { strict: config.strictRuntime });
 }
 
 function describe(error: unknown): string {

@@ -188,6 +188,8 @@ type VariableValues = {
 
 export interface Config extends VariableValues {
   readonly bounds: SpecBounds;
+  /** PATH, for finding the runtimes of this machine. */
+  readonly searchPath: string;
 }
 
 /** The bounds whose default must not be above their ceiling, as [default, ceiling]. */
@@ -236,7 +238,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     diskMb: bound(BOUNDS.diskMb),
     outputMb: bound(BOUNDS.outputMb),
   };
-  return { ...config, bounds };
+  return { ...config, bounds, searchPath: environment["PATH"] ?? "" };
 }
 
 export function isLoopback(host: string): boolean {

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Elysia, ValidationError } from "elysia";
 
 import { AppError, type FieldError } from "../errors.ts";
+import { describeSchemaError } from "../jobs/schema-errors.ts";
 import { artifactRoutes } from "./artifacts.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
 import { jobRoutes } from "./jobs.ts";
@@ -79,11 +80,9 @@ function translate(
 }
 
 function invalidQuery(error: ValidationError): AppError {
-  const fields: FieldError[] = error.all.map((problem) => {
-    const path = "path" in problem ? String(problem.path) : "";
-    const detail = "message" in problem ? String(problem.message) : "The value is not valid.";
-    return { pointer: path, detail };
-  });
+  const fields: FieldError[] = error.all.flatMap((problem) =>
+    "path" in problem ? [{ pointer: problem.path, detail: describeSchemaError(problem) }] : [],
+  );
   const [first] = fields;
   const message =
     first === undefined ? "The query is not valid." : `${first.pointer}: ${first.detail}`;

@@ -12,7 +12,6 @@ import type { ApiPorts } from "./ports.ts";
 import { receiveUpload, type UploadedJob } from "./upload.ts";
 
 const DEFAULT_PAGE = 50;
-const MAX_PAGE = 200;
 
 export const ListQuery = Type.Object(
   {
@@ -21,7 +20,10 @@ export const ListQuery = Type.Object(
     label: Type.Optional(
       Type.String({ pattern: "^[^:]+:", description: "A label as name:value." }),
     ),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE })),
+    // Text, as everything in a query is.
+    limit: Type.Optional(
+      Type.String({ pattern: "^([1-9]|[1-9][0-9]|1[0-9][0-9]|200)$", description: "1 to 200." }),
+    ),
     cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
   },
   { additionalProperties: false },
@@ -124,7 +126,7 @@ function parseSpec(text: string | undefined): unknown {
 async function listJobs({ store }: ApiPorts, query: Static<typeof ListQuery>): Promise<Response> {
   const { items, nextCursor } = await store.list({
     filter: filterOf(query),
-    limit: query.limit ?? DEFAULT_PAGE,
+    limit: Number(query.limit ?? DEFAULT_PAGE),
     ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
   });
   return Response.json({

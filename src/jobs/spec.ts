@@ -1,10 +1,11 @@
-import { type Static, type TSchema, Type } from "@sinclair/typebox";
-import { TypeCompiler, type ValueError, ValueErrorType } from "@sinclair/typebox/compiler";
+import { type Static, Type } from "@sinclair/typebox";
+import { TypeCompiler } from "@sinclair/typebox/compiler";
 
 import { AppError, type FieldError } from "../errors.ts";
 import { PRIORITIES, type ResolvedSpec } from "./job.ts";
 import { type Bound, type Limits, MIB, type SpecBounds } from "./limits.ts";
 import { checkRelativePath } from "./paths.ts";
+import { describeSchemaError } from "./schema-errors.ts";
 
 /** Linux passes no single argument or NAME=value string of 128 KiB or more (MAX_ARG_STRLEN), and 2 MiB in all by default. */
 const MAX_STRING_BYTES = 128 * 1024 - 1;
@@ -46,7 +47,10 @@ export const JobSpecSchema = Type.Object(
       Type.Union([
         Type.Literal("none"),
         Type.Literal("full"),
-        Type.Object({ allow: Type.Array(Type.String(), { maxItems: 256 }) }, closed),
+        Type.Object(
+          { allow: Type.Array(Type.String(), { maxItems: 256 }) },
+          { ...closed, title: '{"allow": [hosts]}' },
+        ),
       ]),
     ),
     env: Type.Optional(Type.Record(Type.String({ pattern: ENV_NAME }), Type.String(), closed)),
@@ -142,36 +146,11 @@ function schemaErrors(sent: unknown): FieldError[] {
   for (const error of compiled.Errors(sent)) {
     const pointer = `/spec${error.path}`;
     // The first complaint about a field is the one that says what is wrong with it.
-    if (!byPointer.has(pointer)) byPointer.set(pointer, { pointer, detail: describe(error) });
+    if (!byPointer.has(pointer))
+      byPointer.set(pointer, { pointer, detail: describeSchemaError(error) });
     if (byPointer.size >= 20) break;
   }
   return [...byPointer.values()];
-}
-
-function describe(error: ValueError): string {
-  if (error.type === ValueErrorType.ObjectAdditionalProperties) {
-    const field = error.path.slice(error.path.lastIndexOf("/") + 1);
-    return error.path.startsWith("/env/")
-      ? `The name ${JSON.stringify(field)} is not a valid variable name (${ENV_NAME}).`
-      : `Unknown field ${JSON.stringify(field)}.`;
-  }
-  if (error.type === ValueErrorType.ObjectRequiredProperty) return "The field is required.";
-  if (error.type === ValueErrorType.Union) return `Expected ${expectedUnion(error.schema)}.`;
-  return `${error.message}, got ${preview(error.value)}.`;
-}
-
-function expectedUnion(schema: TSchema): string {
-  const variants: readonly TSchema[] = Array.isArray(schema["anyOf"]) ? schema["anyOf"] : [];
-  return variants
-    .map((variant) =>
-      "const" in variant ? JSON.stringify(variant["const"]) : '{"allow": [hosts]}',
-    )
-    .join(" or ");
-}
-
-function preview(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
 /** Fields of the contract that this server has no way to honour: refused rather than ignored. */

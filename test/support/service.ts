@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A service under test: a real process of this repository's entry point. */
+export interface RunningService {
+  readonly url: string;
+  readonly pid: number;
+  readonly dataDir: string;
+  /** Everything it has written to stderr so far. */
+  output(): string;
+  /** SIGTERM; resolves to the exit code. */
+  stop(): Promise<number>;
+  /** SIGKILL; resolves when the process is gone. */
+  kill9(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** The data directory of an earlier service; a fresh one when absent. */
+  readonly dataDir?: string;
+}
+
+const ROOT = join(import.meta.dir, "..", "..");
+
+export async function freshDataDir(): Promise<string> {
+  return join(await mkdtemp(join(tmpdir(), "job-runner-test-")), "jobs");
+}
+
+export async function removeDataDir(dataDir: string): Promise<void> {
+  await rm(join(dataDir, ".."), { recursive: true, force: true });
+}
+
+/** Starts `bun run src/main.ts` on a free port; resolves once it says that it listens, rejects with its output if it ends. */
+export async function startService(options: ServiceOptions = {}): Promise<RunningService> {
+  const dataDir = options.dataDir ?? (await freshDataDir());
+  const child = startProcess("src/main.ts", { ...options, dataDir });
+  const line = await child.said(/Listening on (http:\S+)\//);
+  return { ...child, dataDir, url: line[1] ?? "" };
+}
+
+/** Starts `bun run src/worker.ts`; resolves once it says that it works. */
+export async function startWorker(
+  options: ServiceOptions & { readonly dataDir: string },
+): Promise<Omit<RunningService, "url">> {
+  const child = startProcess("src/worker.ts", options);
+  await child.said(/^Working/m);
+  return { ...child, dataDir: options.dataDir };
+}
+
+function startProcess(
+  entry: string,
+  { env = {}, dataDir }: ServiceOptions & { readonly dataDir: string },
+) {
+  const child = Bun.spawn([process.execPath, "run", entry], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      HOME: process.env["HOME"] ?? "",
+      PORT: "0",
+      JOB_DATA_DIR: dataDir,
+      ...env,
+    },
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "pipe",
+  });
+  let output = "";
+  let changed = Promise.withResolvers<void>();
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stderr) {
+      output += decoder.decode(chunk, { stream: true });
+      changed.resolve();
+      changed = Promise.withResolvers();
+    }
+  })();
+  return {
+    pid: child.pid,
+    output: () => output,
+    async said(pattern: RegExp): Promise<RegExpExecArray> {
+      for (;;) {
+        const match = pattern.exec(output);
+        if (match !== null) return match;
+        const ended = await Promise.race([changed.promise, reading.then(() => "ended" as const)]);
+        if (ended === "ended" && pattern.exec(output) === null)
+          throw new Error(`${entry} ended with ${await child.exited}: ${output}`);
+      }
+    },
+    async stop() {
+      child.kill("SIGTERM");
+      return child.exited;
+    },
+    async kill9() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
