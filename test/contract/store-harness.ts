@@ -25,7 +25,7 @@ export interface StoreHarness {
 }
 
 /** Far above what any wake-up takes, far below the timeouts that the waits under test are given. */
-export const PROMPT_MS = 1_500;
+const PROMPT_MS = 1_500;
 /** A wait that ends by this timeout has missed its wake-up. */
 export const NEVER_MS = 20_000;
 

@@ -6,7 +6,7 @@ import type { ErrorCode } from "../../errors.ts";
  */
 
 /** Whether a thread owns the file and writes, or reads beside it. */
-export type ThreadRole = "write" | "read";
+type ThreadRole = "write" | "read";
 
 /** Given to a thread at its start. */
 export interface ThreadStart {
