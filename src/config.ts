@@ -181,6 +181,7 @@ const VARIABLES = {
   ),
 } as const;
 
+type KnownVariable = (typeof VARIABLES)[keyof typeof VARIABLES];
 type ValueOf<V> = V extends Variable<infer T> ? T : never;
 type VariableValues = {
   readonly [K in keyof typeof VARIABLES]: ValueOf<(typeof VARIABLES)[K]>;
@@ -271,7 +272,7 @@ function findContradictions(config: VariableValues, environment: NodeJS.ProcessE
 
 /** The table as `--help` prints it. */
 export function configHelp(): string {
-  const rows = Object.values<Variable<unknown>>(VARIABLES).map((variable) => ({
+  const rows = Object.values<KnownVariable>(VARIABLES).map((variable) => ({
     name: variable.name,
     fallback:
       variable.shownDefault ?? (variable.default === undefined ? "" : String(variable.default)),

@@ -22,7 +22,11 @@ async function run(config: Config): Promise<void> {
   );
   if (config.sandbox === "none")
     report("WARNING: SANDBOX=none: jobs run with all the rights of this service.");
-  const server = serve({ hostname: config.host, port: config.port, fetch: api.fetch });
+  const server = serve({
+    hostname: config.host,
+    port: config.port,
+    fetch: (request) => api.fetch(request),
+  });
   const stopAll = await startAll(worker?.services ?? [], report);
   report(`Listening on ${server.url.href} (store: ${storage.store.kind})`);
 

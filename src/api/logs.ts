@@ -61,9 +61,9 @@ async function snapshot(
   });
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const { done, value } = await pages.next();
-      if (done === true) controller.close();
-      else controller.enqueue(value);
+      const page = await pages.next();
+      if (page.done === true) controller.close();
+      else controller.enqueue(page.value);
     },
     async cancel() {
       await pages.return(undefined);
@@ -128,9 +128,9 @@ function streamBody(
         controller.enqueue(encoder.encode(STREAM_OPENING));
         return;
       }
-      const { done, value } = await steps.next();
-      if (done === true) controller.close();
-      else controller.enqueue(encoder.encode(frameStep(value)));
+      const step = await steps.next();
+      if (step.done === true) controller.close();
+      else controller.enqueue(encoder.encode(frameStep(step.value)));
     },
     async cancel() {
       gone.abort();

@@ -146,7 +146,7 @@ async function readRange(
   }
   // The end of a Node read stream is inclusive.
   const stream = createReadStream(path, { fd: file, start: range.start, end: range.end - 1 });
-  return Readable.toWeb(stream) as unknown as ReadableStream<Uint8Array>;
+  return Readable.toWeb(stream);
 }
 
 async function openForReading(path: string): Promise<FileHandle> {

@@ -27,7 +27,9 @@ function variantsOf(schema: TSchema): string {
   const variants: readonly TSchema[] = Array.isArray(schema["anyOf"]) ? schema["anyOf"] : [];
   return variants
     .map((variant) =>
-      "const" in variant ? JSON.stringify(variant["const"]) : (variant.title ?? variant["type"]),
+      "const" in variant
+        ? JSON.stringify(variant["const"])
+        : (variant.title ?? String(variant["type"])),
     )
     .join(" or ");
 }

@@ -59,7 +59,7 @@ export class LogCollector {
   #spool: SentEntry[] = [];
   #spoolBytes = 0;
   #fenced = false;
-  #failure: unknown;
+  #failure: { readonly thrown: unknown } | undefined;
   #closing = false;
   #pump: Promise<void> | null = null;
   #wakePump = Promise.withResolvers<void>();
@@ -102,7 +102,7 @@ export class LogCollector {
     this.#closing = true;
     this.#wake();
     await this.#pump;
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) throw this.#failure.thrown;
   }
 
   #isFull(): boolean {
@@ -135,7 +135,7 @@ export class LogCollector {
         await this.#sendNext();
       }
     } catch (error) {
-      this.#failure = error;
+      this.#failure = { thrown: error };
       this.#fence();
     } finally {
       this.#pump = null;

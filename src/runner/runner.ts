@@ -28,11 +28,6 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
   const running = new Map<number, Promise<void>>();
   let loops: Promise<unknown> = Promise.resolve();
 
-  const freeSlot = () => {
-    for (let slot = 0; slot < options.slots; slot++) if (!running.has(slot)) return slot;
-    return null;
-  };
-
   const take = (job: JobRecord, slot: number) => {
     const attempt = runAttempt(ports, job, { slot, drained: drained.signal });
     running.set(
@@ -44,8 +39,11 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
   /** A claim whose reply was lost may have taken a job: it is repeated as it was until an answer has come. */
   let unanswered: { readonly slot: number; readonly token: string } | null = null;
   const claimOne = async () => {
-    const slot = unanswered?.slot ?? freeSlot();
-    if (slot === null) return void (await Promise.race(running.values()));
+    const slot = unanswered?.slot ?? freeSlot(running, options.slots);
+    if (slot === null) {
+      await Promise.race(running.values());
+      return;
+    }
     unanswered ??= { slot, token: randomUUID() };
     const job = await ports.store.claim({ owner: ports.owner, ...unanswered });
     unanswered = null;
@@ -64,23 +62,11 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
     }
   };
 
-  const announce = () =>
-    ports.store.announceWorker({
-      owner: ports.owner,
-      slots: options.slots,
-      runtimes: ports.runtimes.list().map(({ name, version, aliases, extensions }) => ({
-        name,
-        version,
-        aliases,
-        extensions,
-      })),
-    });
-
   return {
     name: "runner",
     async start() {
       const { signal } = stopping;
-      const announcing = repeat(announce, {
+      const announcing = repeat(() => announce(ports, options.slots), {
         intervalMs: ANNOUNCE_INTERVAL_MS,
         signal,
         onError: ports.onError,
@@ -98,4 +84,16 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
       await idle;
     },
   };
+}
+
+function freeSlot(running: ReadonlyMap<number, unknown>, slots: number): number | null {
+  for (let slot = 0; slot < slots; slot++) if (!running.has(slot)) return slot;
+  return null;
+}
+
+function announce(ports: AttemptPorts, slots: number): Promise<void> {
+  const runtimes = ports.runtimes
+    .list()
+    .map(({ name, version, aliases, extensions }) => ({ name, version, aliases, extensions }));
+  return ports.store.announceWorker({ owner: ports.owner, slots, runtimes });
 }
