@@ -43,8 +43,9 @@ interface Diagnostic {
 }
 
 function runOxlint(directory: string): readonly Diagnostic[] {
-  const oxlint = join(PROJECT, "node_modules/oxlint/bin/oxlint");
-  const run = Bun.spawnSync([process.execPath, oxlint, "--format=json"], { cwd: directory });
+  // Through `bun run`, which stands in for Node where there is none: oxlint's type-aware part is started by a script.
+  const command = [process.execPath, "run", "--silent", "oxlint", "--format=json"];
+  const run = Bun.spawnSync(command, { cwd: directory });
   const report = JSON.parse(run.stdout.toString()) as {
     readonly diagnostics: readonly Diagnostic[];
   };
