@@ -1,0 +1,168 @@
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+
+import { getJob, snapshot, submitPython, waitForEnd } from "../support/client.ts";
+import { hasRedisServer, startRedisServer } from "../support/redis-server.ts";
+import {
+  freshDataDir,
+  removeDataDir,
+  type RunningService,
+  startService,
+  startWorker,
+} from "../support/service.ts";
+
+/** Pids of all processes whose command line holds `marker`. */
+function processesWith(marker: string): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(marker);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Reads a job's stream until its text matches. */
+async function readUntil(url: string, id: string, pattern: RegExp): Promise<void> {
+  const response = await fetch(`${url}/jobs/${id}/logs/stream`);
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!pattern.test(text)) {
+    const step = await reader?.read();
+    if (step?.done !== false) throw new Error(`The stream ended before ${pattern}: ${text}`);
+    text += step.value;
+  }
+  await reader?.cancel();
+}
+
+/** Prints its attempt and a line at a time; the first attempt never ends by itself. */
+const oracle = (marker: string) => `
+import os, subprocess, time
+attempt = os.environ["JOB_ATTEMPT"]
+print("attempt", attempt)
+child = subprocess.Popen(["sleep", "${marker}"])
+for i in range(20):
+    print(attempt, i)
+if attempt == "1": time.sleep(1000)
+child.kill()
+open("result.txt", "w").write(attempt)
+`;
+
+async function expectRerunOnce(url: string, id: string, marker: string): Promise<void> {
+  const job = await waitForEnd(url, id);
+  expect(job).toMatchObject({ status: "succeeded", attempt: 2 });
+  const output = (attempt: number) =>
+    `attempt ${attempt}\n${Array.from({ length: 20 }, (_, i) => `${attempt} ${i}\n`).join("")}`;
+  expect((await snapshot(url, id)).toString()).toBe(output(2));
+  expect((await snapshot(url, id, "?attempt=1")).toString()).toBe(output(1));
+  expect((await snapshot(url, id, "?attempt=all")).toString()).toBe(output(1) + output(2));
+  const stream = await (await fetch(`${url}/jobs/${id}/logs/stream?attempt=all`)).text();
+  expect(stream.match(/^event: .*$/gm)).toEqual(["event: attempt", "event: attempt", "event: end"]);
+  expect(stream).toContain('data: {"attempt":2,"reason":"worker_lost"}');
+  const first = await (await fetch(`${url}/jobs/${id}/logs/stream?attempt=1`)).text();
+  expect(first.match(/^event: .*$/gm)).toEqual(["event: attempt", "event: attempt"]);
+  expect(await (await fetch(`${url}${job.artifacts[0]?.url}`)).text()).toBe("2");
+  expect(processesWith(marker)).toEqual([]);
+}
+
+const newMarker = () => String(10_000_000 + Math.floor(Math.random() * 80_000_000));
+
+describe("kill -9", () => {
+  test("of the server on SQLite: after the restart the job runs again and ends once", async () => {
+    const dataDir = await freshDataDir();
+    const marker = newMarker();
+    const first = await startService({ dataDir });
+    const { id } = await submitPython(first.url, oracle(marker));
+    await readUntil(first.url, id, /data: 1 19\n/);
+    expect(processesWith(marker).length).toBeGreaterThan(0);
+    await first.kill9();
+    const second = await startService({ dataDir });
+    await expectRerunOnce(second.url, id, marker);
+    await second.stop();
+    await removeDataDir(dataDir);
+  }, 60_000);
+
+  test("of the server on SQLite, again and again: the job is lost, its log kept", async () => {
+    const dataDir = await freshDataDir();
+    let service = await startService({ dataDir });
+    const { id } = await submitPython(
+      service.url,
+      "import os, time\nprint('attempt', os.environ['JOB_ATTEMPT'])\ntime.sleep(1000)\n",
+    );
+    for (const attempt of [1, 2]) {
+      await readUntil(service.url, id, new RegExp(`data: attempt ${attempt}\n`));
+      await service.kill9();
+      service = await startService({ dataDir });
+    }
+    const job = await waitForEnd(service.url, id);
+    expect(job).toMatchObject({ status: "lost", reason: "worker_lost", attempt: 2 });
+    expect((await snapshot(service.url, id, "?attempt=all")).toString()).toBe(
+      "attempt 1\nattempt 2\n",
+    );
+    await service.stop();
+    await removeDataDir(dataDir);
+  }, 60_000);
+
+  test.skipIf(!hasRedisServer())(
+    "of a worker on Redis: the other one runs the job again, once",
+    async () => {
+      const redis = await startRedisServer();
+      const dataDir = await freshDataDir();
+      const env = { REDIS_URL: redis.url, WORKER_CONCURRENCY: "1" };
+      const marker = newMarker();
+      const doomed = await startWorker({ env, dataDir });
+      const api = await startService({ env: { ...env, INLINE_WORKER: "0" }, dataDir });
+      const { id } = await submitPython(api.url, oracle(marker));
+      await readUntil(api.url, id, /data: 1 19\n/);
+      const heir = await startWorker({ env, dataDir });
+      await doomed.kill9();
+      await expectRerunOnce(api.url, id, marker);
+      await Promise.all([api.stop(), heir.stop()]);
+      await redis.stop();
+      await removeDataDir(dataDir);
+    },
+    60_000,
+  );
+});
+
+describe("SIGTERM", () => {
+  test("lets a running job finish, and takes no new one", async () => {
+    const service = await startService();
+    const { id } = await submitPython(
+      service.url,
+      "import time\nprint('up')\ntime.sleep(1)\nprint('finished')\n",
+    );
+    await readUntil(service.url, id, /data: up\n/);
+    expect(await service.stop()).toBe(0);
+    const again = await startService({ dataDir: service.dataDir });
+    expect(await getJob(again.url, id)).toMatchObject({ status: "succeeded", attempt: 1 });
+    await again.stop();
+    await removeDataDir(service.dataDir);
+  }, 60_000);
+
+  test("hands a job that outlives the drain back, and its attempt does not count as a crash", async () => {
+    const dataDir = await freshDataDir();
+    let service: RunningService = await startService({ dataDir, env: { DRAIN_SEC: "0" } });
+    const marker = newMarker();
+    const { id } = await submitPython(
+      service.url,
+      `
+import os, subprocess
+print("attempt", os.environ["JOB_ATTEMPT"])
+if int(os.environ["JOB_ATTEMPT"]) < 4: subprocess.run(["sleep", "${marker}"])
+`,
+    );
+    for (const attempt of [1, 2, 3]) {
+      await readUntil(service.url, id, new RegExp(`data: attempt ${attempt}\n`));
+      expect(await service.stop()).toBe(0);
+      expect(processesWith(marker)).toEqual([]);
+      service = await startService({ dataDir, env: { DRAIN_SEC: "0" } });
+    }
+    expect(await waitForEnd(service.url, id)).toMatchObject({ status: "succeeded", attempt: 4 });
+    const stream = await (await fetch(`${service.url}/jobs/${id}/logs/stream`)).text();
+    expect(stream).toContain('data: {"attempt":4,"reason":"worker_drained"}');
+    await service.stop();
+    await removeDataDir(dataDir);
+  }, 60_000);
+});
