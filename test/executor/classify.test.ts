@@ -1,0 +1,75 @@
+import { constants } from "node:os";
+import { expect, test } from "bun:test";
+
+import { classify, signalName } from "../../src/executor/classify.ts";
+
+const { SIGKILL, SIGSEGV, SIGXCPU, SIGXFSZ } = constants.signals;
+const limits = {
+  memoryBytes: 1,
+  cpuSec: 2,
+  processes: 1,
+  diskBytes: 1,
+  outputBytes: 1,
+};
+const exited = (exitCode: number) => ({ exitCode, signalNumber: null, cpuMs: 10 });
+const killed = (signalNumber: number, cpuMs = 10) => ({ exitCode: null, signalNumber, cpuMs });
+
+test.each([
+  ["exit 0", exited(0), null, "succeeded", null, 0, null],
+  ["exit 1", exited(1), null, "failed", "exit_code", 1, null],
+  ["exit 137, which is not SIGKILL", exited(137), null, "failed", "exit_code", 137, null],
+  ["SIGSEGV", killed(SIGSEGV), null, "failed", "signal", null, "SIGSEGV"],
+  ["SIGKILL by itself", killed(SIGKILL), null, "failed", "signal", null, "SIGKILL"],
+  [
+    "SIGKILL at the CPU limit",
+    killed(SIGKILL, 2000),
+    null,
+    "timed_out",
+    "cpu_limit",
+    null,
+    "SIGKILL",
+  ],
+  ["SIGXCPU", killed(SIGXCPU), null, "timed_out", "cpu_limit", null, "SIGXCPU"],
+  ["SIGXFSZ", killed(SIGXFSZ), null, "failed", "disk_limit", null, "SIGXFSZ"],
+  [
+    "our stop at the time limit",
+    killed(SIGKILL),
+    "timeout",
+    "timed_out",
+    "wall_limit",
+    null,
+    "SIGKILL",
+  ],
+  ["our stop on request", killed(SIGKILL), "cancelled", "cancelled", "cancelled", null, "SIGKILL"],
+  [
+    "a stop that the sandbox did not survive",
+    null,
+    "timeout",
+    "timed_out",
+    "wall_limit",
+    null,
+    null,
+  ],
+] as const)("%s", (_name, exit, stopped, status, reason, exitCode, signal) => {
+  expect(classify({ exit, stopped, failure: "", limits })).toEqual({
+    status,
+    reason,
+    exitCode,
+    signal,
+    error: null,
+  });
+});
+
+test("a broken sandbox is its own reason, with its words", () => {
+  expect(classify({ exit: null, stopped: null, failure: "bwrap: no", limits })).toEqual({
+    status: "failed",
+    reason: "sandbox_error",
+    exitCode: null,
+    signal: null,
+    error: "bwrap: no",
+  });
+});
+
+test("a signal without a name is named by its number", () => {
+  expect([signalName(SIGSEGV), signalName(40)]).toEqual(["SIGSEGV", "SIG40"]);
+});

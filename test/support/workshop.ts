@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import type { FileStore } from "../../src/files/file-store.ts";
+import { openLocalFiles } from "../../src/files/local.ts";
+import type { InputFile, NewJob, ResolvedSpec } from "../../src/jobs/job.ts";
+import { MIB } from "../../src/jobs/limits.ts";
+import type { InstalledRuntime } from "../../src/runtimes/runtime.ts";
+import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
+import type { Sandbox } from "../../src/sandbox/sandbox.ts";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import type { Store } from "../../src/store/store.ts";
+
+/** The real parts that run a job in one process, without HTTP: store, files, sandbox, and /bin/sh as the one runtime. */
+export interface Workshop {
+  readonly store: Store;
+  readonly files: FileStore;
+  readonly sandbox: Sandbox;
+  readonly shell: InstalledRuntime;
+  /** Puts a shell script's files in place and gives the job that runs it. */
+  prepare(script: string, options?: PrepareOptions): Promise<NewJob>;
+  close(): Promise<void>;
+}
+
+export interface PrepareOptions {
+  readonly spec?: Partial<ResolvedSpec>;
+  readonly inputs?: Readonly<Record<string, string>>;
+}
+
+const SHELL: InstalledRuntime = {
+  name: "sh",
+  version: "1",
+  aliases: [],
+  extensions: [".sh"],
+  binary: "/bin/sh",
+  mounts: [],
+  memoryLimit: "address_space",
+  argv: (entry, args) => ["/bin/sh", entry, ...args],
+  env: (jobEnv) => jobEnv,
+};
+
+const SPEC: ResolvedSpec = {
+  entry: "main.sh",
+  args: [],
+  timeoutMs: 20_000,
+  runtime: "sh",
+  netPolicy: "none",
+  env: {},
+  stdin: "",
+  limits: {
+    memoryBytes: 256 * MIB,
+    cpuSec: 20,
+    processes: 64,
+    diskBytes: 16 * MIB,
+    outputBytes: MIB,
+  },
+  priority: "normal",
+  labels: {},
+};
+
+export async function openWorkshop(): Promise<Workshop> {
+  const directory = await mkdtemp(join(tmpdir(), "job-runner-workshop-"));
+  const runtimeDir = await mkdtemp(join(tmpdir(), "job-runner-guests-"));
+  const files = await openLocalFiles(join(directory, "jobs"));
+  const store = await openSqliteStore({ path: join(directory, "jobs", "jobs.sqlite") });
+  return {
+    store,
+    files,
+    sandbox: createBubblewrap({ uidBase: 20_001, runtimeDir }),
+    shell: SHELL,
+    async prepare(script, { spec = {}, inputs = {} } = {}) {
+      const id = crypto.randomUUID();
+      const upload = await files.beginUpload(id);
+      const added: InputFile[] = [];
+      for (const [path, text] of Object.entries({ "main.sh": script, ...inputs }))
+        added.push(
+          await upload.add({
+            path,
+            role: path === "main.sh" ? "code" : "input",
+            bytes: new Blob([text]).stream(),
+          }),
+        );
+      await upload.commit();
+      return {
+        id,
+        spec: { ...SPEC, ...spec },
+        files: added,
+        runtime: { name: SHELL.name, version: SHELL.version },
+        warnings: [],
+      };
+    },
+    async close() {
+      await store.close();
+      await rm(directory, { recursive: true, force: true });
+      await rm(runtimeDir, { recursive: true, force: true });
+    },
+  };
+}
