@@ -74,6 +74,7 @@ function guestRequest({ job, runtime, files, slot }: Execution): GuestRequest {
     mounts: runtime.mounts,
     limits: spec.limits,
     memoryLimit: runtime.memoryLimit,
+    memoryReserveBytes: runtime.memoryReserveBytes ?? 0,
     slot,
   };
 }

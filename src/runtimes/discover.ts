@@ -119,6 +119,7 @@ async function tryRuntime(
       mounts: runtime.mounts,
       limits: TRIAL_LIMITS,
       memoryLimit: runtime.memoryLimit,
+      memoryReserveBytes: runtime.memoryReserveBytes ?? 0,
       slot: 0,
     });
   } catch {

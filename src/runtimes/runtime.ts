@@ -15,6 +15,7 @@ export interface InstalledRuntime {
   /** What the guest must be able to read beyond /usr. */
   readonly mounts: readonly ReadOnlyMount[];
   readonly memoryLimit: GuestRequest["memoryLimit"];
+  readonly memoryReserveBytes?: number;
   /** The program and its arguments that run `entry` (relative to the working directory). */
   readonly argv: (entry: string, args: readonly string[]) => readonly string[];
   /** The job's environment with what this runtime needs added, e.g. for line-buffered output. */

@@ -50,9 +50,10 @@ async function* inputFile(input: GuestInput): AsyncGenerator<Uint8Array> {
 
 function options(request: GuestRequest): Record<string, number> {
   const { limits, memoryLimit } = request;
+  const memoryBytes = limits.memoryBytes + (request.memoryReserveBytes ?? 0);
   return {
-    ...(memoryLimit === "address_space" ? { as: limits.memoryBytes } : {}),
-    ...(memoryLimit === "data" ? { data: limits.memoryBytes } : {}),
+    ...(memoryLimit === "address_space" ? { as: memoryBytes } : {}),
+    ...(memoryLimit === "data" ? { data: memoryBytes } : {}),
     // rlimits know whole seconds only.
     cpu: Math.max(1, Math.ceil(limits.cpuSec)),
     fsize: limits.diskBytes,

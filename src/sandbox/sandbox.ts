@@ -31,6 +31,8 @@ export interface GuestRequest {
   readonly limits: Limits;
   /** How the memory limit is put on a process: a runtime that reserves address space cannot live with `address_space`. */
   readonly memoryLimit: "address_space" | "data" | "none";
+  /** What the runtime reserves without using it; added to the limit, which counts it. Absent: nothing. */
+  readonly memoryReserveBytes?: number;
   /** Which of the worker's slots this is: picks the uid. */
   readonly slot: number;
 }

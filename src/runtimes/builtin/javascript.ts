@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { MIB } from "../../jobs/limits.ts";
 import { asPath, binaryMount, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
 
@@ -30,6 +31,10 @@ export const node: Language = {
   }),
 };
 
+/** Seen: bun 1.4 does not start with a data segment of 260 MiB, and does with 270; deno 2.9 with 550, not with 540. */
+const BUN_RESERVE_BYTES = 256 * MIB;
+const DENO_RESERVE_BYTES = 512 * MIB;
+
 export const bun: Language = {
   extensions: [".ts", ".tsx", ".jsx", ".mts", ".cts", ".js", ".mjs", ".cjs"],
   defaultAliases: [],
@@ -41,6 +46,7 @@ export const bun: Language = {
     binary,
     mounts: binaryMount(binary),
     memoryLimit: "data",
+    memoryReserveBytes: BUN_RESERVE_BYTES,
     argv: (entry, args) => [binary, asPath(entry), ...args],
     // Its transpiler's cache lies under HOME, which is where artifacts come from.
     env: (jobEnv) => ({ BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", ...jobEnv }),
@@ -58,6 +64,7 @@ export const deno: Language = {
     binary,
     mounts: binaryMount(binary),
     memoryLimit: "data",
+    memoryReserveBytes: DENO_RESERVE_BYTES,
     // The sandbox is the wall; a prompt for a permission would wait for nobody.
     argv: (entry, args) => [binary, "run", "--allow-all", "--no-prompt", asPath(entry), ...args],
     env: (jobEnv) => ({ DENO_DIR: "/tmp/.deno", DENO_NO_UPDATE_CHECK: "1", ...jobEnv }),
