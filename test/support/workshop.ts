@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import type { FileStore } from "../../src/files/file-store.ts";
 import { openLocalFiles } from "../../src/files/local.ts";
-import type { InputFile, NewJob, ResolvedSpec } from "../../src/jobs/job.ts";
+import type { InputFile, NewJob, ResolvedSpec, RuntimeChoice } from "../../src/jobs/job.ts";
 import { MIB } from "../../src/jobs/limits.ts";
 import type { InstalledRuntime } from "../../src/runtimes/runtime.ts";
 import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
@@ -26,6 +26,7 @@ export interface Workshop {
 export interface PrepareOptions {
   readonly spec?: Partial<ResolvedSpec>;
   readonly inputs?: Readonly<Record<string, string>>;
+  readonly runtime?: RuntimeChoice;
 }
 
 const SHELL: InstalledRuntime = {
@@ -69,7 +70,7 @@ export async function openWorkshop(): Promise<Workshop> {
     files,
     sandbox: createBubblewrap({ uidBase: 20_001, runtimeDir }),
     shell: SHELL,
-    async prepare(script, { spec = {}, inputs = {} } = {}) {
+    async prepare(script, { spec = {}, inputs = {}, runtime = SHELL } = {}) {
       const id = crypto.randomUUID();
       const upload = await files.beginUpload(id);
       const added: InputFile[] = [];
@@ -86,7 +87,7 @@ export async function openWorkshop(): Promise<Workshop> {
         id,
         spec: { ...SPEC, ...spec },
         files: added,
-        runtime: { name: SHELL.name, version: SHELL.version },
+        runtime: { name: runtime.name, version: runtime.version },
         warnings: [],
       };
     },

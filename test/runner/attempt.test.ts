@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+
+import { AppError } from "../../src/errors.ts";
+import { runAttempt } from "../../src/runner/attempt.ts";
+import { createLeaseKeeper } from "../../src/runner/lease.ts";
+import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
+import type { AppendRequest, FinishRequest, Store } from "../../src/store/store.ts";
+import { overridden } from "../support/overridden.ts";
+import { openWorkshop, type PrepareOptions, type Workshop } from "../support/workshop.ts";
+
+let workshop: Workshop;
+beforeAll(async () => {
+  workshop = await openWorkshop();
+});
+afterAll(() => workshop.close());
+
+async function attempt(script: string, store: Store, options?: PrepareOptions) {
+  await workshop.store.submit(await workshop.prepare(script, options));
+  const job = await workshop.store.claim({ owner: "me", slot: 0, token: crypto.randomUUID() });
+  if (job === null) throw new Error("Nothing to claim");
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  await runAttempt(
+    {
+      ...workshop,
+      store,
+      runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
+      leases: createLeaseKeeper(store, { owner: "me", leaseMs: 1000, onError }),
+      owner: "me",
+      onError,
+    },
+    job,
+    { slot: 0, drained: new AbortController().signal },
+  );
+  return { job: await workshop.store.get(job.id), errors };
+}
+
+/** A store that does the step and loses the reply, the first time that each member is called. */
+function losingReplies(store: Store): Store & { readonly lost: string[] } {
+  const lost: string[] = [];
+  const losing =
+    <A extends unknown[], R>(name: string, step: (...given: A) => Promise<R>) =>
+    async (...given: A): Promise<R> => {
+      const answer = await step(...given);
+      if (lost.includes(name)) return answer;
+      lost.push(name);
+      throw new AppError("store_unavailable", "The reply was lost.");
+    };
+  return Object.assign(
+    overridden(store, {
+      append: losing("append", (request: AppendRequest) => store.append(request)),
+      finish: losing("finish", (request: FinishRequest) => store.finish(request)),
+    }),
+    { lost },
+  );
+}
+
+test("lost replies of append and finish change nothing: each step is made again, and counts once", async () => {
+  const store = losingReplies(workshop.store);
+  const { job, errors } = await attempt("echo one; sleep 0.05; echo two", store);
+  expect(store.lost.toSorted()).toEqual(["append", "finish"]);
+  expect(job).toMatchObject({ status: "succeeded", log: { bytes: 8, droppedBytes: 0 } });
+  expect(errors).toEqual([]);
+  const entries = await workshop.store.readLog({
+    id: job?.id ?? "",
+    from: { epoch: 0, seq: 0 },
+    maxBytes: 1_000_000,
+  });
+  const text = entries
+    .flatMap((entry) => (entry.kind === "frames" ? entry.frames : []))
+    .map(({ bytes }) => Buffer.from(bytes).toString());
+  expect(text.join("")).toBe("one\ntwo\n");
+  expect(entries.filter(({ kind }) => kind === "end").length).toBe(1);
+});
+
+test("the promised runtime is found by its own name, whatever the spec called it", async () => {
+  const { job } = await attempt("true", workshop.store, { spec: { runtime: "posix" } });
+  expect(job?.status).toBe("succeeded");
+});
+
+test("a job whose runtime this worker does not have ends with that reason", async () => {
+  const { job } = await attempt("true", workshop.store, {
+    spec: { runtime: "cobol" },
+    runtime: { name: "cobol85", version: "85" },
+  });
+  expect(job).toMatchObject({ status: "failed", outcome: { reason: "sandbox_error" } });
+  expect(job?.outcome?.error).toContain('"cobol"');
+});
+
+test("a bug in a store is reported and does not bring the worker down", async () => {
+  const broken = overridden(workshop.store, {
+    finish: () => Promise.reject(new TypeError("a bug")),
+  });
+  const { job, errors } = await attempt("true", broken);
+  expect(errors.map(String)).toEqual(["TypeError: a bug"]);
+  expect(job?.status).toBe("running");
+});

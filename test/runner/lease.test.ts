@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+
+import type { JobRecord } from "../../src/jobs/job.ts";
+import { createLeaseKeeper } from "../../src/runner/lease.ts";
+import { openWorkshop, type Workshop } from "../support/workshop.ts";
+
+let workshop: Workshop;
+beforeAll(async () => {
+  workshop = await openWorkshop();
+});
+afterAll(() => workshop.close());
+
+async function claim(owner: string): Promise<JobRecord> {
+  await workshop.store.submit(await workshop.prepare("true"));
+  const job = await workshop.store.claim({ owner, slot: 0, token: crypto.randomUUID() });
+  if (job === null) throw new Error("Nothing to claim");
+  return job;
+}
+
+/** A held run whose calls can be awaited. */
+function heldRun(job: JobRecord) {
+  const cancelled = Promise.withResolvers<void>();
+  const fenced = Promise.withResolvers<void>();
+  return {
+    run: { id: job.id, epoch: job.epoch, cancel: cancelled.resolve, fence: fenced.resolve },
+    cancelled: cancelled.promise,
+    fenced: fenced.promise,
+  };
+}
+
+async function keeper(owner: string) {
+  const errors: unknown[] = [];
+  const leases = createLeaseKeeper(workshop.store, {
+    owner,
+    leaseMs: 60,
+    onError: (error) => errors.push(error),
+  });
+  await leases.start();
+  return { leases, errors };
+}
+
+test("a held run hears that it was cancelled", async () => {
+  const { leases, errors } = await keeper("a");
+  const { run, cancelled } = heldRun(await claim("a"));
+  leases.hold(run);
+  expect(await workshop.store.requestCancel(run.id)).toBe("signalled");
+  await cancelled;
+  await leases.stop();
+  expect(errors).toEqual([]);
+});
+
+test("a held run hears that its lease is someone else's", async () => {
+  const { leases } = await keeper("b");
+  const { run, fenced } = heldRun(await claim("b"));
+  leases.hold(run);
+  await workshop.store.releaseOwner("b");
+  await fenced;
+  await leases.stop();
+});
+
+test("a run that is dropped hears nothing, and the others still do", async () => {
+  const { leases } = await keeper("c");
+  const dropped = heldRun(await claim("c"));
+  const held = heldRun(await claim("c"));
+  let heard = false;
+  void dropped.cancelled.then(() => (heard = true));
+  leases.hold(dropped.run);
+  leases.hold(held.run);
+  leases.drop(dropped.run);
+  await workshop.store.requestCancel(dropped.run.id);
+  await workshop.store.requestCancel(held.run.id);
+  await held.cancelled;
+  await leases.stop();
+  expect(heard).toBe(false);
+});
