@@ -242,7 +242,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   return { ...config, bounds, searchPath: environment["PATH"] ?? "" };
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d+){3}$/.test(host);
 }
 

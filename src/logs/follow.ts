@@ -85,14 +85,14 @@ function sizeOf(entry: LogEntry): number {
 }
 
 /** Where the selected attempts begin. */
-export function firstEntry(record: JobRecord, attempt: AttemptSelection): EntryId {
+function firstEntry(record: JobRecord, attempt: AttemptSelection): EntryId {
   if (attempt === "all") return { epoch: 0, seq: 0 };
   const epoch = attempt === "latest" ? record.epochs.at(-1) : record.epochs[attempt - 1];
   return { epoch: epoch ?? 0, seq: 0 };
 }
 
 /** The epoch that a reader of one given attempt stops after; null when it goes on to the log's end. */
-export function lastEpoch(record: JobRecord, attempt: AttemptSelection): number | null {
+function lastEpoch(record: JobRecord, attempt: AttemptSelection): number | null {
   if (typeof attempt !== "number" || attempt >= record.epochs.length) return null;
   return record.epochs[attempt - 1] ?? null;
 }

@@ -8,7 +8,7 @@ const BEAT_INTERVAL_MS = 500;
 const SELF_FENCE_MS = 60_000;
 
 /** One run that this process holds a lease for. */
-export interface HeldRun {
+interface HeldRun {
   readonly id: string;
   readonly epoch: number;
   /** Somebody asked for the job's end. May be called again. */

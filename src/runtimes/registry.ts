@@ -14,7 +14,7 @@ export interface RuntimeNames {
   readonly extensions: readonly string[];
 }
 
-export interface RuntimeAnswer<R> {
+interface RuntimeAnswer<R> {
   readonly runtime: R;
   /** What the user should know of the choice; empty when it is what was asked for. */
   readonly warnings: readonly string[];
