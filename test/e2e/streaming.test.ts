@@ -189,8 +189,13 @@ os.write(1, b"\xef\xbb\xbfBOM\r\nlast \xe2\x82")
     const [epoch = ""] = endId.split("-");
     expect(await read("not an id")).toEqual({ status: 200, text: whole });
     const withReset = whole.replace(": ok\n\n", ": ok\n\nevent: reset\ndata: {}\n\n");
-    for (const id of [`${epoch}-99.0`, `${epoch}-1.9999`, `${Number(epoch) + 5}-1.0`, "1-1.1"])
-      expect(await read(id)).toEqual({ status: 200, text: withReset });
+    for (const position of [
+      `${epoch}-99.0`,
+      `${epoch}-1.9999`,
+      `${Number(epoch) + 5}-1.0`,
+      "1-1.1",
+    ])
+      expect(await read(position)).toEqual({ status: 200, text: withReset });
     expect(await read(endId)).toEqual({ status: 204, text: "" });
   });
 
