@@ -21,7 +21,7 @@ interface GuestRecord {
 }
 
 /** What the guest said makes no sense, or broke off. */
-class MalformedOutput extends Error {
+export class MalformedOutput extends Error {
   override readonly name = "MalformedOutput";
 }
 

@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test";
+import { closeSync, writeSync } from "node:fs";
+
+import { openFilledPipe, openPipe, readPipe } from "../../src/platform/pipe.ts";
+import { openFds } from "../support/guests.ts";
+
+test("a filled pipe holds its bytes and ends", async () => {
+  const { stream } = readPipe(openFilledPipe(new TextEncoder().encode("a\0b")));
+  expect(await new Response(stream).text()).toBe("a\0b");
+});
+
+test("more than a pipe holds is refused, not waited for", () => {
+  expect(() => openFilledPipe(new Uint8Array(70_000))).toThrow("do not fit");
+});
+
+test("a child does not inherit the ends that it was not given", () => {
+  const { readFd, writeFd } = openPipe();
+  const { stdout } = Bun.spawnSync(["/bin/sh", "-c", `ls -l /proc/self/fd`]);
+  expect(stdout.toString()).not.toContain("pipe:[" + pipeInode(readFd));
+  closeSync(readFd);
+  closeSync(writeFd);
+});
+
+function pipeInode(fd: number): string {
+  const line = openFds().find((each) => each.startsWith(`${fd} `)) ?? "";
+  return /\d+(?=\])/.exec(line)?.[0] ?? "none";
+}
+
+test("the descriptor is given back at the end, on cancel and on close", async () => {
+  const before = openFds();
+  for (const how of ["end", "cancel", "close"]) {
+    const { readFd, writeFd } = openPipe();
+    const { stream, close } = readPipe(readFd);
+    writeSync(writeFd, "x");
+    const reader = stream.getReader();
+    expect((await reader.read()).value).toEqual(new Uint8Array([120]));
+    if (how === "end") closeSync(writeFd);
+    const waiting = reader.read();
+    if (how === "cancel") await reader.cancel();
+    if (how === "close") close();
+    expect((await waiting).done).toBe(true);
+    if (how !== "end") closeSync(writeFd);
+    close();
+  }
+  expect(openFds()).toEqual(before);
+});
+
+test("what nobody reads stays with its writer", async () => {
+  const { readFd, writeFd } = openPipe();
+  const child = Bun.spawn(["/usr/bin/head", "-c", "50000000", "/dev/zero"], { stdout: writeFd });
+  closeSync(writeFd);
+  const { stream } = readPipe(readFd);
+  expect(await Promise.race([child.exited, Bun.sleep(200).then(() => "blocked")])).toBe("blocked");
+  let total = 0;
+  for await (const chunk of stream) total += chunk.length;
+  expect(total).toBe(50_000_000);
+});

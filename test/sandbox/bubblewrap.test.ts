@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
+import type { Sandbox } from "../../src/sandbox/sandbox.ts";
+import { sandboxContract } from "../contract/sandbox-contract.ts";
+import {
+  DEFAULT_LIMITS,
+  finish,
+  openFds,
+  Printed,
+  processesWith,
+  runGuest,
+  shellRequest,
+  textInput,
+  untilNoProcessWith,
+} from "../support/guests.ts";
+
+const UID_BASE = 20_001;
+const runtimeDir = mkdtempSync(join(tmpdir(), "job-runner-bubblewrap-"));
+const open = (): Sandbox => createBubblewrap({ uidBase: UID_BASE, runtimeDir });
+afterAll(() => rmSync(runtimeDir, { recursive: true, force: true }));
+
+sandboxContract("bubblewrap", {
+  open: async () => open(),
+  close: async () => undefined,
+});
+
+describe("bubblewrap", () => {
+  let sandbox: Sandbox;
+  beforeAll(() => {
+    sandbox = open();
+  });
+  const run = (...request: Parameters<typeof shellRequest>) =>
+    runGuest(sandbox, shellRequest(...request));
+
+  test("the self-test passes and leaves nothing behind", async () => {
+    expect(await sandbox.selfTest()).toEqual({ driver: "bwrap", ready: true, problems: [] });
+    expect(readdirSync(runtimeDir).filter((name) => name.startsWith("canary"))).toEqual([]);
+  });
+
+  test("what is missing is a sentence with its remedy, and nothing starts", async () => {
+    const broken = createBubblewrap({ uidBase: UID_BASE, runtimeDir, bwrapPath: "/no/bwrap" });
+    const status = await broken.selfTest();
+    expect(status.ready).toBe(false);
+    expect(status.problems.join()).toContain("apt-get install bubblewrap");
+    await expect(broken.start(shellRequest("exit 0"))).rejects.toThrow("not installed");
+  });
+
+  test("a bubblewrap that refuses is told by its own words", async () => {
+    const broken = createBubblewrap({ uidBase: UID_BASE, runtimeDir, bwrapPath: "/bin/false" });
+    expect(await broken.selfTest()).toMatchObject({ ready: false });
+    await expect(
+      sandbox.start(shellRequest("", { mounts: [{ hostPath: "/no/such" }] })),
+    ).rejects.toThrow("/no/such");
+  });
+
+  test("root without a range of uids, and slots that are none, are refused", async () => {
+    if (process.getuid?.() === 0) {
+      const bare = createBubblewrap({ runtimeDir });
+      expect((await bare.selfTest()).problems.join()).toContain("uids");
+      for (const uidBase of [Number.NaN, 0, -1, 1.5])
+        await expect(
+          createBubblewrap({ uidBase, runtimeDir }).start(shellRequest("exit 0")),
+        ).rejects.toThrow("whole number");
+    }
+    for (const slot of [-1, 0.5, Number.NaN])
+      await expect(sandbox.start(shellRequest("exit 0", { slot }))).rejects.toThrow("slot");
+  });
+
+  test("a program is nobody special in a world of its own", async () => {
+    const { stdout } = await run(
+      "id -u; hostname; pwd; ls -A /work /tmp /home /root /opt 2>&1; ls -d /*",
+    );
+    expect(stdout).toContain("1000\nsandbox\n/work\n");
+    expect(stdout).not.toContain("/root\n/");
+    const host = await run("cat /etc/passwd; cat /etc/shadow; ls /proc | grep -c '^[0-9]'");
+    expect(host.stdout).toContain("guest:x:1000");
+    expect(host.stderr).toContain("/etc/shadow");
+  });
+
+  test("the host's loopback is not there", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const { port } = server.address() as { port: number };
+    const { stdout } = await run("", {
+      argv: ["/bin/bash", "-c", `(echo > /dev/tcp/127.0.0.1/${port}) 2>&1 || echo refused`],
+    });
+    server.close();
+    expect(stdout).toEndWith("refused\n");
+  });
+
+  test("PID 1 keeps its memory, descriptors and environment to itself", async () => {
+    const { stdout } = await run(
+      "cat /proc/1/environ /proc/1/maps; ls /proc/1/fd; (: > /proc/1/mem); echo out; kill -9 1; echo alive",
+    );
+    expect(stdout).toBe("out\nalive\n");
+  });
+
+  test("a fork bomb stays within its processes and dies", async () => {
+    const marker = crypto.randomUUID();
+    const guest = await sandbox.start(
+      shellRequest("", {
+        argv: ["/bin/bash", "-c", "b() { b | b & b; }; echo lit; b", marker],
+        limits: { ...DEFAULT_LIMITS, processes: 32 },
+      }),
+    );
+    await new Printed(guest.stdout).until("lit");
+    expect(processesWith(marker).length).toBeLessThanOrEqual(32);
+    guest.stop();
+    expect(await guest.exited).not.toBeNull();
+    expect(processesWith(marker)).toEqual([]);
+    await guest.destroy();
+  });
+
+  test("kill -9 -1 ends the others, and the program's own end is told", async () => {
+    const { stdout, exit } = await run("sleep 600 & kill -9 -1; echo alive; exit 5");
+    expect(stdout).toBe("alive\n");
+    expect(exit!.exitCode).toBe(5);
+  });
+
+  test("disk is a size for all files together", async () => {
+    const limits = { ...DEFAULT_LIMITS, diskBytes: 1024 * 1024 };
+    const { stdout } = await run(
+      "for f in a b c; do head -c 600000 /dev/zero > $f 2>/dev/null || echo full; done",
+      { limits },
+    );
+    expect(stdout).toContain("full");
+    const big = sandbox.start(
+      shellRequest("exit 0", { limits, inputs: [textInput("big", "x".repeat(2_000_000))] }),
+    );
+    await expect(big).rejects.toThrow("do not fit");
+  });
+
+  test("nothing is mounted over a guest's own places, and no NUL becomes an option", async () => {
+    for (const guestPath of ["/work", "/work/x", "/", "/etc/x", "/proc", "relative"])
+      await expect(
+        sandbox.start(shellRequest("exit 0", { mounts: [{ hostPath: "/usr", guestPath }] })),
+      ).rejects.toThrow("mounted");
+    const smuggled = { hostPath: "/usr\0/x\0--bind\0/\0/host" };
+    await expect(sandbox.start(shellRequest("exit 0", { mounts: [smuggled] }))).rejects.toThrow(
+      "NUL",
+    );
+  });
+
+  test("200 guests leave no descriptor", async () => {
+    await run("exit 0");
+    const before = openFds();
+    for (let round = 0; round < 40; round += 1)
+      await Promise.all(
+        [0, 1, 2, 3, 4].map(async (slot) => {
+          const guest = await sandbox.start(shellRequest("echo hi; echo x > f", { slot }));
+          // Some are read to the end, some never.
+          if (slot % 2 === 0) expect((await finish(guest)).stdout).toBe("hi\n");
+          await guest.destroy();
+        }),
+      );
+    expect(openFds().length).toBeLessThanOrEqual(before.length);
+  }, 60_000);
+
+  test("a service that is killed leaves no guest", async () => {
+    const marker = crypto.randomUUID();
+    const service = Bun.spawn(
+      [
+        process.execPath,
+        join(import.meta.dir, "../programs/starts-a-guest.ts"),
+        runtimeDir,
+        marker,
+      ],
+      { stdout: "pipe", stderr: "inherit" },
+    );
+    await new Printed(service.stdout).until("started");
+    expect(processesWith(`sleep-${marker}`).length).toBeGreaterThan(0);
+    service.kill("SIGKILL");
+    await service.exited;
+    await untilNoProcessWith(`sleep-${marker}`);
+  });
+});

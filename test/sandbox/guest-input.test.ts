@@ -1,0 +1,76 @@
+import { expect, test } from "bun:test";
+
+import { MIB } from "../../src/jobs/limits.ts";
+import { encodeJob } from "../../src/sandbox/guest-input.ts";
+import { DEFAULT_LIMITS, shellRequest, textInput } from "../support/guests.ts";
+
+/** Undoes the framing: type and payload of each record. */
+async function records(
+  ...[request, env]: Parameters<typeof encodeJob>
+): Promise<readonly [string, string][]> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of encodeJob(request, env)) chunks.push(chunk);
+  const bytes = Buffer.concat(chunks);
+  const found: [string, string][] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = bytes.readUInt32BE(at + 1);
+    found.push([
+      bytes.toString("latin1", at, at + 1),
+      bytes.toString("utf8", at + 5, at + 5 + length),
+    ]);
+    at += 5 + length;
+  }
+  return found;
+}
+
+test("a job in order: limits, argv, environment, files, stdin, go", async () => {
+  const request = shellRequest("", {
+    argv: ["/bin/x", "a b"],
+    inputs: [textInput("d/f", "data"), textInput("empty", "")],
+    stdin: Buffer.from("in"),
+    memoryReserveBytes: MIB,
+  });
+  expect(await records(request, { A: "1" })).toEqual([
+    ["O", `as=${513 * MIB}`],
+    ["O", "cpu=60"],
+    ["O", `fsize=${256 * MIB}`],
+    ["O", "nproc=65"],
+    ["O", `output=${256 * MIB}`],
+    ["A", "/bin/x"],
+    ["A", "a b"],
+    ["V", "A=1"],
+    ["F", "d/f"],
+    ["D", "data"],
+    ["F", "empty"],
+    ["I", ""],
+    ["D", "in"],
+    ["G", ""],
+  ]);
+});
+
+test("the memory limit is put where the runtime can live with it", async () => {
+  const names = async (memoryLimit: "data" | "none") =>
+    (await records(shellRequest("", { memoryLimit }), {}))
+      .filter(([type]) => type === "O")
+      .map(([, option]) => option.split("=")[0]);
+  expect(await names("data")).toEqual(["data", "cpu", "fsize", "nproc", "output"]);
+  expect(await names("none")).toEqual(["cpu", "fsize", "nproc", "output"]);
+});
+
+test("parts of a second of CPU are rounded up, and what is no limit is refused", async () => {
+  const limits = { ...DEFAULT_LIMITS, cpuSec: 1.2 };
+  expect(await records(shellRequest("", { limits }), {})).toContainEqual(["O", "cpu=2"]);
+  for (const diskBytes of [0, Number.NaN, -1, 1.5, Infinity]) {
+    const bad = shellRequest("", { limits: { ...DEFAULT_LIMITS, diskBytes } });
+    expect(await records(bad, {}).catch(String)).toContain("The limit fsize");
+  }
+});
+
+test("big files go in records far below the supervisor's cap", async () => {
+  const big = textInput("big", "x".repeat(3_000_000));
+  const data = (await records(shellRequest("", { inputs: [big] }), {})).filter(
+    ([type]) => type === "D",
+  );
+  expect(data.map(([, payload]) => payload).join("")).toHaveLength(3_000_000);
+  expect(Math.max(...data.map(([, payload]) => payload.length))).toBeLessThanOrEqual(256 * 1024);
+});

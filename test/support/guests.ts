@@ -1,0 +1,128 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { MIB, type Limits } from "../../src/jobs/limits.ts";
+import type {
+  Guest,
+  GuestExit,
+  GuestInput,
+  GuestRequest,
+  Sandbox,
+} from "../../src/sandbox/sandbox.ts";
+
+/** The defaults of a job. */
+export const DEFAULT_LIMITS: Limits = {
+  memoryBytes: 512 * MIB,
+  cpuSec: 60,
+  processes: 64,
+  diskBytes: 256 * MIB,
+  outputBytes: 64 * MIB,
+};
+
+/** A request that runs `script` with sh; `$0` is "sh". */
+export function shellRequest(script: string, overrides: Partial<GuestRequest> = {}): GuestRequest {
+  return {
+    argv: ["/bin/sh", "-c", script, "sh"],
+    env: {},
+    stdin: new Uint8Array(0),
+    inputs: [],
+    mounts: [],
+    limits: DEFAULT_LIMITS,
+    memoryLimit: "address_space",
+    slot: 0,
+    ...overrides,
+  };
+}
+
+export function textInput(path: string, text: string): GuestInput {
+  const bytes = new TextEncoder().encode(text);
+  return { path, sizeBytes: bytes.length, bytes: () => new Blob([bytes]).stream() };
+}
+
+export interface Finished {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exit: GuestExit | null;
+  readonly files: Readonly<Record<string, string>>;
+  readonly warnings: readonly string[];
+}
+
+/** Runs a guest to its end and takes it down. */
+export async function runGuest(sandbox: Sandbox, request: GuestRequest): Promise<Finished> {
+  const guest = await sandbox.start(request);
+  try {
+    return await finish(guest);
+  } finally {
+    await guest.destroy();
+  }
+}
+
+/** Everything that comes out of a guest. */
+export async function finish(guest: Guest): Promise<Finished> {
+  const [stdout, stderr, exit] = await Promise.all([
+    new Response(guest.stdout).text(),
+    new Response(guest.stderr).text(),
+    guest.exited,
+  ]);
+  const files: Record<string, string> = {};
+  if (exit !== null)
+    for await (const output of guest.outputs()) {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of output.bytes) chunks.push(chunk);
+      files[output.path] = Buffer.concat(chunks).toString();
+    }
+  return { stdout, stderr, exit, files, warnings: guest.warnings() };
+}
+
+/** A guest's stdout, read as far as a test needs it. */
+export class Printed {
+  text = "";
+  readonly #chunks: AsyncIterator<Uint8Array>;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#chunks = stream[Symbol.asyncIterator]();
+  }
+
+  /** Resolves once `part` has been printed. */
+  async until(part: string): Promise<void> {
+    while (!this.text.includes(part)) {
+      const { done, value } = await this.#chunks.next();
+      if (done === true) throw new Error(`The output ended without ${part}: ${this.text}`);
+      this.text += Buffer.from(value).toString();
+    }
+  }
+}
+
+/** Pids of this host's processes that have `marker` among their arguments. */
+export function processesWith(marker: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(marker);
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** The kernel has no event for the end of a process that is no child: asked until it is true. */
+export async function untilNoProcessWith(marker: string): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  while (processesWith(marker).length > 0) {
+    if (performance.now() > deadline) throw new Error(`${marker} is still running`);
+    await delay(10);
+  }
+}
+
+/** This process's descriptors, less the ones that come and go with the reading of the list itself. */
+export function openFds(): readonly string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return [`${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`];
+    } catch {
+      return [];
+    }
+  });
+}
