@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Elysia, ValidationError } from "elysia";
 
 import { AppError, type FieldError } from "../errors.ts";
-import { describeSchemaError } from "../jobs/schema-errors.ts";
+import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
 import { artifactRoutes } from "./artifacts.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
 import { jobRoutes } from "./jobs.ts";
@@ -31,12 +31,16 @@ export function createApi(ports: ApiPorts): Api {
   })
     .onError(({ error, code, request }) => {
       const requestId = requestIds.get(request) ?? "";
-      const known = translate(error, code, { request, routes });
+      const allowed = code === "NOT_FOUND" ? allowedMethods(request, routes) : [];
+      const known = translate(error, code, { request, allowed });
       if (!(known instanceof AppError)) ports.onError(error, requestId);
-      return problemResponse(known, request, requestId);
+      const response = problemResponse(known, request, requestId);
+      if (allowed.length > 0) response.headers.set("Allow", allowed.join(", "));
+      return response;
     })
     .onRequest(({ request }) => {
       checkCaller(request, ports.callers);
+      checkUrl(request);
       if (request.method === "OPTIONS") return new Response(null, { status: 204 });
       return undefined;
     })
@@ -49,7 +53,8 @@ export function createApi(ports: ApiPorts): Api {
 
   return {
     routes,
-    async fetch(request) {
+    async fetch(received) {
+      const request = withUsableUrl(received);
       const requestId = requestIdOf(request);
       requestIds.set(request, requestId);
       const response = await app.fetch(request);
@@ -67,38 +72,73 @@ function requestIdOf(request: Request): string {
   return /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
+/**
+ * Without a Host that fits a URL (an HTTP/1.0 probe, or garbage) a request has no URL either. It gets one under a name
+ * that nobody has (RFC 2606), so that the guard decides on it like on any other.
+ */
+function withUsableUrl(request: Request): Request {
+  if (URL.canParse(request.url)) return request;
+  const path = request.url.replace(/^[a-z]+:\/\/[^/]*/i, "");
+  return new Request(`http://host.invalid${path.startsWith("/") ? path : "/"}`, request);
+}
+
+/** Refuses what a router or a query parser would silently make something else of. */
+function checkUrl(request: Request): void {
+  const { pathname, searchParams } = new URL(request.url);
+  try {
+    decodeURIComponent(pathname);
+  } catch {
+    throw new AppError("bad_request", `The path ${pathname} is not validly percent-encoded.`);
+  }
+  for (const name of new Set(searchParams.keys()))
+    if (searchParams.getAll(name).length > 1)
+      throw invalidQuery([
+        { pointer: `/${escapePointer(name)}`, detail: "The parameter is given twice." },
+      ]);
+}
+
 /** Elysia's own errors as ours; everything else as it is. */
 function translate(
   error: unknown,
   code: unknown,
-  { request, routes }: { request: Request; routes: readonly string[] },
+  { request, allowed }: { request: Request; allowed: readonly string[] },
 ): unknown {
-  if (error instanceof ValidationError) return invalidQuery(error);
-  if (code === "NOT_FOUND") return unknownRoute(request, routes);
+  if (error instanceof ValidationError) return invalidQuery(queryErrors(error));
+  if (code === "NOT_FOUND") return unknownRoute(request, allowed);
   if (code === "PARSE") return new AppError("bad_request", "The request body cannot be read.");
   return error;
 }
 
-function invalidQuery(error: ValidationError): AppError {
-  const fields: FieldError[] = error.all.flatMap((problem) =>
+function queryErrors(error: ValidationError): readonly FieldError[] {
+  return error.all.flatMap((problem) =>
     "path" in problem ? [{ pointer: problem.path, detail: describeSchemaError(problem) }] : [],
   );
+}
+
+function invalidQuery(fields: readonly FieldError[]): AppError {
   const [first] = fields;
   const message =
     first === undefined ? "The query is not valid." : `${first.pointer}: ${first.detail}`;
   return new AppError("invalid_query", message, { fields });
 }
 
-/** Tells a wrong method on a right path from a wrong path. */
-function unknownRoute(request: Request, routes: readonly string[]): AppError {
+/** The methods of the path that a request names; none where there is nothing at that path. */
+function allowedMethods(request: Request, routes: readonly string[]): readonly string[] {
   const { pathname } = new URL(request.url);
   const methods = routes
     .filter((route) => pathMatches(route.slice(route.indexOf(" ") + 1), pathname))
     .map((route) => route.slice(0, route.indexOf(" ")));
-  if (methods.length > 0)
+  // Whatever can be read with GET can be asked about with HEAD.
+  return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : method)))];
+}
+
+/** Tells a wrong method on a right path from a wrong path. */
+function unknownRoute(request: Request, allowed: readonly string[]): AppError {
+  const { pathname } = new URL(request.url);
+  if (allowed.length > 0)
     return new AppError(
       "method_not_allowed",
-      `${request.method} is not allowed on ${pathname}; ${[...new Set(methods)].join(", ")} is.`,
+      `${request.method} is not allowed on ${pathname}, only ${allowed.join(", ")}.`,
     );
   return new AppError("not_found", `There is nothing at ${pathname}.`);
 }

@@ -58,12 +58,7 @@ async function download(ports: ApiPorts, id: string, request: Request): Promise<
  * exactly once.
  */
 function artifactName(request: Request): string {
-  const components = new URL(request.url).pathname.split("/").slice(4);
-  try {
-    return components.map(decodeURIComponent).join("/");
-  } catch {
-    throw new AppError("not_found", "The artifact's name is not a valid URL path.");
-  }
+  return new URL(request.url).pathname.split("/").slice(4).map(decodeURIComponent).join("/");
 }
 
 function matchesEtag(header: string | null, etag: string): boolean {

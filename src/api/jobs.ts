@@ -17,12 +17,13 @@ export const ListQuery = Type.Object(
   {
     status: Type.Optional(Type.Union(JOB_STATUSES.map((status) => Type.Literal(status)))),
     runtime: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-    label: Type.Optional(
-      Type.String({ pattern: "^[^:]+:", description: "A label as name:value." }),
-    ),
+    label: Type.Optional(Type.String({ pattern: "^[^:]+:", description: "a label as name:value" })),
     // Text, as everything in a query is.
     limit: Type.Optional(
-      Type.String({ pattern: "^([1-9]|[1-9][0-9]|1[0-9][0-9]|200)$", description: "1 to 200." }),
+      Type.String({
+        pattern: "^([1-9]|[1-9][0-9]|1[0-9][0-9]|200)$",
+        description: "a number from 1 to 200",
+      }),
     ),
     cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
   },
@@ -43,10 +44,15 @@ export function jobRoutes(ports: ApiPorts) {
 
 /** The record of a job. Throws AppError `not_found`, also once the job has expired. */
 export async function findJob(ports: ApiPorts, id: string): Promise<JobRecord> {
-  const job = await ports.store.get(id);
+  const job = isJobId(id) ? await ports.store.get(id) : null;
   if (job === null)
     throw new AppError("not_found", `There is no job ${JSON.stringify(id)} (or no longer).`);
   return job;
+}
+
+/** What is not shaped like our ids never becomes a part of a store's keys. */
+function isJobId(id: string): boolean {
+  return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(id);
 }
 
 async function describeJob({ store }: ApiPorts, job: JobRecord) {
@@ -117,7 +123,8 @@ function parseSpec(text: string | undefined): unknown {
   if (text === undefined)
     throw refuse('The field is missing. It is JSON, for example {"entry":"main.py"}.');
   try {
-    return JSON.parse(text);
+    // Some editors begin a file with a byte order mark, which JSON parsers may skip (RFC 8259, section 8.1).
+    return JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     throw refuse(`The field is not JSON: ${messageOf(error)}.`);
   }
@@ -147,6 +154,7 @@ function filterOf({ status, runtime, label }: Static<typeof ListQuery>): JobFilt
 }
 
 async function cancel(ports: ApiPorts, id: string): Promise<Response> {
+  await findJob(ports, id);
   const answer = await ports.store.requestCancel(id);
   const job = await findJob(ports, id);
   const status = answer === "ended" && isTerminal(job.status) ? 200 : 202;

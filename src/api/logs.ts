@@ -20,7 +20,7 @@ const selection = {
   attempt: Type.Optional(
     Type.String({
       pattern: "^(all|latest|[1-9][0-9]{0,5})$",
-      description: "all, latest, or the number of one attempt.",
+      description: "all, latest, or the number of one attempt",
     }),
   ),
 };

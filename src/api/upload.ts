@@ -8,6 +8,7 @@ import type { Upload } from "../files/file-store.ts";
 import type { InputFile } from "../jobs/job.ts";
 import { MIB } from "../jobs/limits.ts";
 import { checkRelativePath, findPathConflict } from "../jobs/paths.ts";
+import { escapePointer } from "../jobs/schema-errors.ts";
 
 /*
  * The body of POST /jobs, read as a stream: files go to the disk as they come, in constant memory, with the socket's own
@@ -16,8 +17,8 @@ import { checkRelativePath, findPathConflict } from "../jobs/paths.ts";
  */
 
 const MAX_SPEC_BYTES = 4 * MIB;
-/** `spec` is the only field there is; a few more are read so that their names can be complained of. */
-const MAX_FIELDS = 16;
+/** `spec` is the only field there is; one more is read, so that it can be complained of. */
+const MAX_FIELDS = 2;
 
 const ROLES: ReadonlyMap<string, InputFile["role"]> = new Map([
   ["code_files", "code"],
@@ -68,7 +69,7 @@ function createParser(request: Request, limits: UploadLimits): Busboy {
   if (!/^multipart\/form-data\b/i.test(contentType))
     throw new AppError(
       "unsupported_media_type",
-      `A job is sent as multipart/form-data, not as ${JSON.stringify(contentType)}.`,
+      `A job is sent as multipart/form-data, not ${contentType === "" ? "without a Content-Type" : `as ${JSON.stringify(contentType)}`}.`,
       { fields: [{ pointer: "", detail: "Send the fields spec, code_files and input_files." }] },
     );
   try {
@@ -153,7 +154,6 @@ class Intake {
     parser.on("field", (name, value, info) =>
       attempt(() => this.#takeField(name, value, info.valueTruncated)),
     );
-    parser.on("fieldsLimit", () => failed.reject(malformed("it has too many fields")));
     parser.on("error", (error) => failed.reject(malformed(messageOf(error))));
     parser.on("close", closed.resolve);
   }
@@ -217,7 +217,7 @@ async function readText(stream: Readable): Promise<string> {
 }
 
 function unwelcome(field: string, detail: string): AppError {
-  const pointer = `/${field.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+  const pointer = `/${escapePointer(field)}`;
   return new AppError("invalid_spec", `${pointer}: ${detail}`, { fields: [{ pointer, detail }] });
 }
 

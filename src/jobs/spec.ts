@@ -5,7 +5,7 @@ import { AppError, type FieldError } from "../errors.ts";
 import { PRIORITIES, type ResolvedSpec } from "./job.ts";
 import { type Bound, type Limits, MIB, type SpecBounds } from "./limits.ts";
 import { checkRelativePath } from "./paths.ts";
-import { describeSchemaError } from "./schema-errors.ts";
+import { describeSchemaError, escapePointer } from "./schema-errors.ts";
 
 /** Linux passes no single argument or NAME=value string of 128 KiB or more (MAX_ARG_STRLEN), and 2 MiB in all by default. */
 const MAX_STRING_BYTES = 128 * 1024 - 1;
@@ -180,8 +180,9 @@ function* stringsOf(sent: JobSpec): Generator<[pointer: string, text: string, ma
   for (const [name, value] of Object.entries(sent.env ?? {}))
     yield [`/spec/env/${name}`, value, MAX_STRING_BYTES - name.length - 1];
   for (const [name, value] of Object.entries(sent.labels ?? {})) {
-    yield [`/spec/labels/${name}`, name, MAX_STRING_BYTES];
-    yield [`/spec/labels/${name}`, value, MAX_STRING_BYTES];
+    const pointer = `/spec/labels/${escapePointer(name)}`;
+    yield [pointer, name, MAX_STRING_BYTES];
+    yield [pointer, value, MAX_STRING_BYTES];
   }
   if (sent.stdin !== undefined) yield ["/spec/stdin", sent.stdin, MAX_STDIN_BYTES];
 }

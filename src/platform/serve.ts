@@ -26,6 +26,8 @@ export function serve(options: {
     idleTimeout: IDLE_TIMEOUT_SEC,
     // Uploads are counted where their error can be answered as a problem body; Bun's own 413 has none.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    // Bun's page for an error that the handler lets through would show our source to whoever asks.
+    development: false,
     fetch: options.fetch,
   });
   return {
