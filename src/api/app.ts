@@ -54,14 +54,16 @@ export function createApi(ports: ApiPorts): Api {
   return {
     routes,
     async fetch(received) {
-      const request = withUsableUrl(received);
+      const isHead = received.method === "HEAD";
+      // Elysia's own HEAD reads the whole body to learn its length, that of an endless stream too.
+      const request = withUsableUrl(isHead ? new Request(received, { method: "GET" }) : received);
       const requestId = requestIdOf(request);
       requestIds.set(request, requestId);
       const response = await app.fetch(request);
       response.headers.set("X-Request-Id", requestId);
       for (const [name, value] of Object.entries(corsHeaders(request, ports.callers)))
         response.headers.set(name, value);
-      return response;
+      return isHead ? await withoutStream(response) : response;
     },
   };
 }
@@ -80,6 +82,13 @@ function withUsableUrl(request: Request): Request {
   if (URL.canParse(request.url)) return request;
   const path = request.url.replace(/^[a-z]+:\/\/[^/]*/i, "");
   return new Request(`http://host.invalid${path.startsWith("/") ? path : "/"}`, request);
+}
+
+/** For HEAD: the server drops a body by itself, but with a stream it drops the length that we gave as well. */
+async function withoutStream(response: Response): Promise<Response> {
+  if (!response.headers.has("content-length")) return response;
+  await response.body?.cancel();
+  return new Response(null, { status: response.status, headers: response.headers });
 }
 
 /** Refuses what a router or a query parser would silently make something else of. */

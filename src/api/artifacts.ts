@@ -17,8 +17,7 @@ export function artifactRoutes(ports: ApiPorts) {
       const items = artifactsOf(job).map((artifact) => artifactView(job.id, artifact));
       return Response.json({ items });
     })
-    .get("/jobs/:id/artifacts/*", ({ params, request }) => download(ports, params.id, request))
-    .head("/jobs/:id/artifacts/*", ({ params, request }) => download(ports, params.id, request));
+    .get("/jobs/:id/artifacts/*", ({ params, request }) => download(ports, params.id, request));
 }
 
 function artifactsOf(job: JobRecord): readonly Artifact[] {
@@ -48,8 +47,7 @@ async function download(ports: ApiPorts, id: string, request: Request): Promise<
   headers["Content-Length"] = String(range.end - range.start);
   if (partial !== null)
     headers["Content-Range"] = `bytes ${range.start}-${range.end - 1}/${artifact.sizeBytes}`;
-  const body =
-    request.method === "HEAD" ? null : await ports.files.readArtifact(id, artifact, range);
+  const body = await ports.files.readArtifact(id, artifact, range);
   return new Response(body, { status: partial === null ? 200 : 206, headers });
 }
 

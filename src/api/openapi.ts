@@ -144,7 +144,7 @@ const SUBMIT: Operation = {
 };
 
 const DOWNLOAD: Operation = {
-  summary: "Download one artifact (ETag, Range)",
+  summary: "Download one artifact (ETag, Range); HEAD tells its size and type",
   parameters: [ID, FILENAME],
   responses: {
     "200": bytes("The file.", "application/octet-stream", "a,b\n1,2\n"),
@@ -225,7 +225,6 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     responses: { "200": json("The list.", "ArtifactList", ARTIFACT_EXAMPLE) },
   },
   "GET /jobs/:id/artifacts/*": DOWNLOAD,
-  "HEAD /jobs/:id/artifacts/*": { ...DOWNLOAD, summary: "Size and type of one artifact" },
   "GET /runtimes": {
     summary: "What can run here, and within which limits",
     responses: { "200": json("Runtimes and limits.", "Runtimes", RUNTIMES_EXAMPLE) },
