@@ -5,6 +5,7 @@ import { spawnProcess, type ChildProcess } from "../platform/spawn.ts";
 import { encodeBubblewrapArguments } from "./bubblewrap-arguments.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import { createGuestRoot, SUPERVISOR_IN_GUEST, type GuestRoot } from "./guest-root.ts";
+import { type GuestIds, killOrphans } from "./orphans.ts";
 import type { GuestRequest, Sandbox } from "./sandbox.ts";
 import { runSelfTest } from "./self-test.ts";
 import {
@@ -57,7 +58,10 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
     const problems = missingParts(bwrap, options);
     if (bwrap === undefined || problems.length > 0)
       throw new AppError("sandbox_error", problems.join(" "));
-    root ??= createGuestRoot(options.runtimeDir);
+    if (root === undefined) {
+      root = createGuestRoot(options.runtimeDir);
+      killOrphans(guestIds(options.uidBase));
+    }
     return { bwrap, root };
   };
   const start = async (request: GuestRequest) => {
@@ -113,6 +117,13 @@ function guestUid(uidBase: number | undefined, slot: number): number | undefined
       `The first uid of guests must be a whole number above 0, not ${uidBase}`,
     );
   return uidBase + slot;
+}
+
+/** Every uid that a guest of this service can have. */
+function guestIds(uidBase: number | undefined): GuestIds {
+  if (isRoot() && uidBase !== undefined) return { firstUid: uidBase, lastUid: uidBase + MAX_SLOT };
+  const own = process.getuid?.() ?? -1;
+  return { firstUid: own, lastUid: own };
 }
 
 function launch(plan: {

@@ -19,7 +19,7 @@ import {
   untilNoProcessWith,
 } from "../support/guests.ts";
 
-const UID_BASE = 20_001;
+const UID_BASE = 30_001;
 const runtimeDir = mkdtempSync(join(tmpdir(), "job-runner-bubblewrap-"));
 const open = (): Sandbox => createBubblewrap({ uidBase: UID_BASE, runtimeDir });
 afterAll(() => rmSync(runtimeDir, { recursive: true, force: true }));

@@ -1,0 +1,55 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+
+import {
+  asGiven,
+  asPath,
+  binaryMount,
+  prefixMount,
+  realBinary,
+  versionBins,
+} from "../../../src/runtimes/builtin/find-binary.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "job-runner-find-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+test("a binary is real by its bytes and its name", async () => {
+  symlinkSync("/usr/bin/perl", join(directory, "perl"));
+  symlinkSync("/usr/bin/perl", join(directory, "manager"));
+  writeFileSync(join(directory, "script"), "#!/bin/sh\n", { mode: 0o755 });
+  expect(await realBinary(join(directory, "perl"), /^perl$/)).toBe("/usr/bin/perl");
+  expect(await realBinary(join(directory, "manager"), /^manager$/)).toBeNull();
+  expect(await realBinary(join(directory, "script"), /^script$/)).toBeNull();
+  expect(await realBinary(join(directory, "absent"), /./)).toBeNull();
+  expect(await realBinary(directory, /./)).toBeNull();
+});
+
+test("versions are tried newest first", async () => {
+  for (const version of ["3.9.1", "3.10.2", "3.12.0"])
+    mkdirSync(join(directory, "v", version), { recursive: true });
+  expect(await versionBins(join(directory, "v"))).toEqual(
+    ["3.12.0", "3.10.2", "3.9.1"].map((version) => join(directory, "v", version, "bin")),
+  );
+  expect(await versionBins(join(directory, "absent"))).toEqual([]);
+});
+
+test("what guests are shown is as little as will do, and never a home", () => {
+  expect(binaryMount("/usr/bin/node")).toEqual([]);
+  expect(binaryMount("/opt/n/bin/node")).toEqual([{ hostPath: "/opt/n/bin/node" }]);
+  expect(prefixMount("/usr/local/bin/python3.11")).toEqual([]);
+  expect(prefixMount("/opt/py/bin/python3.12")).toEqual([{ hostPath: "/opt/py" }]);
+  expect(prefixMount(join(homedir(), "bin/python3.12"))).toBeNull();
+  expect(prefixMount("/opt/python3.12")).toBeNull();
+});
+
+test("an entry is never an option", () => {
+  expect(asPath("-x")).toBe("./-x");
+  expect([asGiven("main.py"), asGiven(".a"), asGiven("-x"), asGiven("+x")]).toEqual([
+    "main.py",
+    ".a",
+    "./-x",
+    "./+x",
+  ]);
+});

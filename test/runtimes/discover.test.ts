@@ -1,0 +1,122 @@
+import { describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
+import { discoverRuntimes } from "../../src/runtimes/discover.ts";
+import { useRuntimes } from "../support/runtimes.ts";
+
+const runtimes = useRuntimes();
+
+test("what every machine of this project has is found, with versions, in a second or so", async () => {
+  const startedMs = performance.now();
+  const found = await runtimes.discover();
+  expect(performance.now() - startedMs).toBeLessThan(5_000);
+  const names = found.map(({ name }) => name);
+  for (const name of ["bash", "sh", "bun"]) expect(names).toContain(name);
+  expect(names.some((name) => /^python3\.\d+$/.test(name))).toBe(true);
+  expect(new Set(names).size).toBe(names.length);
+  const [python] = found.filter(({ aliases }) => aliases.includes("python3"));
+  expect(python!.version).toStartWith(`${python!.name.slice("python".length)}.`);
+  expect(python!.aliases).toEqual(["python3", "python"]);
+});
+
+describe("hello under the default limits", () => {
+  const hellos: Record<string, string> = {
+    "hello.py": "print('hello')",
+    "hello.mjs": "console.log('hello')",
+    "hello.ts": "console.log('hello' as string)",
+    "hello.sh": "echo hello",
+  };
+  test("every runtime that is offered", async () => {
+    for (const { name, extensions } of runtimes.all()) {
+      const entry = Object.keys(hellos).find((each) => extensions.includes(each.slice(5)))!;
+      const { stdout, stderr, exit, files } = await runtimes.run({
+        runtime: name,
+        entry,
+        files: { [entry]: hellos[entry]! },
+      });
+      expect([name, stdout, stderr, exit?.exitCode]).toEqual([name, "hello\n", "", 0]);
+      // Nothing among the artifacts but, at most, the input itself.
+      expect(Object.keys(files).filter((path) => path !== entry)).toEqual([]);
+    }
+  });
+
+  test("entries that look like options or subcommands are files", async () => {
+    const entries: Record<string, readonly string[]> = {
+      ".py": ["-x.py", "-c.py", "a b'\".py"],
+      ".sh": ["-c.sh", "+x.sh", "--help.sh"],
+      ".js": ["-e.js", "--version.js", "inspect.js", "test.js"],
+    };
+    for (const { name, extensions } of runtimes.all())
+      for (const [extension, names] of Object.entries(entries)) {
+        if (!extensions.includes(extension)) continue;
+        const source = hellos[extension === ".js" ? "hello.mjs" : `hello${extension}`]!;
+        for (const entry of names) {
+          const { stdout } = await runtimes.run({
+            runtime: name,
+            entry,
+            files: { [entry]: source },
+          });
+          expect([name, entry, stdout]).toEqual([name, entry, "hello\n"]);
+        }
+      }
+  });
+});
+
+describe("what is no use to a job is not offered", () => {
+  const place = () => {
+    const directory = mkdtempSync(join(tmpdir(), "job-runner-places-"));
+    chmodSync(directory, 0o755);
+    return directory;
+  };
+
+  test("scripts in the place of a program are not run: shims", async () => {
+    const bin = place();
+    const ran = join(bin, "ran");
+    writeFileSync(join(bin, "bash"), `#!/bin/sh\ntouch ${ran}\necho 9.9\n`, { mode: 0o755 });
+    const bash = (await runtimes.discover(`${bin}:/usr/bin`)).find(({ name }) => name === "bash");
+    expect(bash!.binary).toBe("/usr/bin/bash");
+    expect(await Bun.file(ran).exists()).toBe(false);
+  });
+
+  test("a link leads to the real program", async () => {
+    const bin = place();
+    symlinkSync(process.execPath, join(bin, "bun"));
+    const bun = (await runtimes.discover(bin)).find(({ name }) => name === "bun");
+    expect(bun!.binary).not.toStartWith(bin);
+    expect(bun!.version).toBe(Bun.version);
+  });
+
+  if (process.getuid?.() === 0)
+    test("what the job's uid cannot reach gives way to the next", async () => {
+      const home = place();
+      mkdirSync(join(home, "bin"));
+      copyFileSync("/usr/bin/bash", join(home, "bin/bash"));
+      chmodSync(home, 0o700);
+      const bash = (await runtimes.discover(`${join(home, "bin")}:/usr/bin`)).find(
+        ({ name }) => name === "bash",
+      );
+      expect(bash!.binary).toBe("/usr/bin/bash");
+    });
+
+  test("nothing is offered where no sandbox works", async () => {
+    const { runtimeDir } = runtimes;
+    const sandbox = createBubblewrap({ uidBase: 30_001, runtimeDir, bwrapPath: "/no/bwrap" });
+    const found = await discoverRuntimes({
+      sandbox,
+      searchPath: "/usr/bin",
+      homeDirectory: "/nonexistent",
+      runtimeDir,
+    });
+    expect(found).toEqual([]);
+  });
+});

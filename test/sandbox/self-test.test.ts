@@ -1,0 +1,55 @@
+import { afterAll, expect, test } from "bun:test";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { spawnProcess } from "../../src/platform/spawn.ts";
+import { createGuestRoot } from "../../src/sandbox/guest-root.ts";
+import { runSelfTest } from "../../src/sandbox/self-test.ts";
+import { startSupervised } from "../../src/sandbox/supervised-guest.ts";
+import type { GuestRequest } from "../../src/sandbox/sandbox.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "job-runner-selftest-"));
+chmodSync(directory, 0o755);
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** The supervisor with no wall around it, but never as root: the self-test tries things that would work then. */
+function startUnprivileged(request: GuestRequest) {
+  const uid = process.getuid?.() === 0 ? 30_999 : undefined;
+  const { supervisor } = createGuestRoot(join(directory, "root"));
+  const home = join(directory, "home");
+  mkdirSync(home);
+  if (uid !== undefined) chownSync(home, uid, uid);
+  return startSupervised({
+    request,
+    env: request.env,
+    ...(uid === undefined ? {} : { uid }),
+    launch(fds) {
+      const child = spawnProcess({
+        argv: ["/usr/bin/perl", supervisor, process.arch, "3", "4", "5", home, home],
+        env: {},
+        cwd: "/",
+        extraFds: [fds.result, fds.stdout, fds.stderr],
+        ...(uid === undefined ? {} : { uid, gid: uid }),
+      });
+      return { child, takeDown: async () => void (await child.exited) };
+    },
+  });
+}
+
+/** Where there is no wall, the checks must fire; else the self-test proves nothing. */
+test("a guest without a wall fails it, with a sentence for each hole, and harms nothing", async () => {
+  const plan = { start: startUnprivileged, perl: "/usr/bin/perl", canaryDir: directory };
+  const problems = (await runSelfTest(plan)).join("\n");
+  for (const hole of ["sees the host's files", "reaches the host's network", "can gain privileges"])
+    expect(problems).toContain(hole);
+  expect(problems).toContain("sees variables");
+  expect(readdirSync(directory).toSorted()).toEqual(["home", "root"]);
+});
+
+test("a guest that cannot start is a rejection, and the canary is gone", async () => {
+  const start = () => Promise.reject(new Error("no sandbox today"));
+  const run = runSelfTest({ start, perl: "/usr/bin/perl", canaryDir: join(directory, "other") });
+  expect(await run.catch(String)).toContain("no sandbox today");
+  expect(readdirSync(join(directory, "other"))).toEqual([]);
+});
