@@ -1,0 +1,71 @@
+import { describe, expect, test } from "bun:test";
+
+import { pause, repeat, type Service, startAll } from "../src/lifecycle.ts";
+
+function recorded(name: string, log: string[], stop?: () => Promise<void>): Service {
+  return {
+    name,
+    async start() {
+      log.push(`start ${name}`);
+    },
+    async stop() {
+      log.push(`stop ${name}`);
+      await stop?.();
+    },
+  };
+}
+
+describe("startAll", () => {
+  test("stops in the opposite order", async () => {
+    const log: string[] = [];
+    const stop = await startAll([recorded("a", log), recorded("b", log)], () => undefined);
+    await stop(1_000);
+    expect(log).toEqual(["start a", "start b", "stop b", "stop a"]);
+  });
+
+  test("a service that hangs or fails on stop keeps no other from being stopped, and is reported", async () => {
+    const log: string[] = [];
+    const reports: string[] = [];
+    const hangs = recorded("hangs", log, () => new Promise(() => undefined));
+    const fails = recorded("fails", log, () => Promise.reject(new Error("no")));
+    const stop = await startAll([recorded("a", log), fails, hangs], (line) => reports.push(line));
+    await stop(20);
+    expect(log.slice(3)).toEqual(["stop hangs", "stop fails", "stop a"]);
+    expect(reports.join("\n")).toContain("hangs did not stop in time");
+    expect(reports.join("\n")).toContain("fails failed to stop: Error: no");
+  });
+
+  test("a service that does not start takes the earlier ones down with it", async () => {
+    const log: string[] = [];
+    const broken = {
+      ...recorded("broken", log),
+      start: () => Promise.reject(new Error("not today")),
+    };
+    const starting = startAll([recorded("a", log), broken, recorded("c", log)], () => undefined);
+    await expect(starting).rejects.toThrow("not today");
+    expect(log).toEqual(["start a", "stop a"]);
+  });
+});
+
+test("pause ends early when its signal fires, also one that has fired", async () => {
+  const stopping = new AbortController();
+  const waiting = pause(1_000_000, stopping.signal);
+  stopping.abort();
+  await waiting;
+  await pause(1_000_000, stopping.signal);
+});
+
+test("repeat goes on after a step that throws, and ends with its signal", async () => {
+  const stopping = new AbortController();
+  const errors: unknown[] = [];
+  let steps = 0;
+  await repeat(
+    async () => {
+      steps++;
+      if (steps === 1) throw new Error("first");
+      if (steps === 3) stopping.abort();
+    },
+    { intervalMs: 1, signal: stopping.signal, onError: (error) => errors.push(error) },
+  );
+  expect([steps, errors.map(String)]).toEqual([3, ["Error: first"]]);
+});

@@ -1,0 +1,219 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+
+import type { JobRecord } from "../../src/jobs/job.ts";
+import { outcomeWithoutRun } from "../../src/jobs/outcome.ts";
+import type { EventId, LogEvent } from "../../src/logs/events.ts";
+import {
+  type AttemptSelection,
+  FINISHED,
+  followLog,
+  type FollowStep,
+  readSnapshot,
+} from "../../src/logs/follow.ts";
+import { openWorkshop, type Workshop } from "../support/workshop.ts";
+
+let workshop: Workshop;
+let id: string;
+beforeEach(async () => {
+  workshop = await openWorkshop();
+  ({ id } = await workshop.store.submit(await workshop.prepare("true")));
+});
+afterEach(() => workshop.close());
+
+const OWNER = "me";
+
+async function record(): Promise<JobRecord> {
+  const job = await workshop.store.get(id);
+  if (job === null) throw new Error("No job");
+  return job;
+}
+
+async function claim(): Promise<JobRecord> {
+  const job = await workshop.store.claim({ owner: OWNER, slot: 0, token: crypto.randomUUID() });
+  if (job === null) throw new Error("Nothing to claim");
+  return job;
+}
+
+async function print(epoch: number, seq: number, text: string): Promise<void> {
+  const bytes = Buffer.from(text);
+  await workshop.store.append({
+    id,
+    epoch,
+    owner: OWNER,
+    seq,
+    body: { kind: "frames", frames: [{ stream: "stdout", bytes }] },
+    log: { bytes: bytes.length, droppedBytes: 0 },
+  });
+}
+
+async function finish(epoch: number): Promise<void> {
+  const outcome = outcomeWithoutRun("failed", "sandbox_error", null);
+  const log = { bytes: 0, droppedBytes: 0 };
+  await workshop.store.finish({ id, epoch, owner: OWNER, outcome, log });
+}
+
+interface Options {
+  readonly attempt?: AttemptSelection;
+  readonly after?: EventId | null;
+  readonly heartbeatMs?: number;
+}
+
+async function open(options: Options = {}, signal = new AbortController().signal) {
+  return followLog(
+    workshop.store,
+    await record(),
+    {
+      id,
+      mode: "plain",
+      attempt: options.attempt ?? "latest",
+      after: options.after ?? null,
+      heartbeatMs: options.heartbeatMs ?? 1_000_000,
+    },
+    signal,
+  );
+}
+
+type Opened = Awaited<ReturnType<typeof followLog>>;
+
+function live(steps: Opened): AsyncGenerator<FollowStep> {
+  if (steps === FINISHED) throw new Error("There is nothing more to come");
+  return steps;
+}
+
+/** `kind` of each event, or the text of a line. */
+const words = (events: readonly LogEvent[]) =>
+  events.map((event) => (event.kind === "line" ? event.text : event.kind));
+
+async function readAll(steps: Opened): Promise<string[]> {
+  const all: string[] = [];
+  for await (const step of live(steps))
+    all.push(...(step.kind === "events" ? words(step.events) : [step.kind]));
+  return all;
+}
+
+async function next(steps: Opened): Promise<string[]> {
+  const { value, done } = await live(steps).next();
+  if (done === true) return ["done"];
+  return value.kind === "events" ? words(value.events) : [value.kind];
+}
+
+async function snapshotText(attempt: AttemptSelection = "latest"): Promise<string> {
+  const parts: Uint8Array[] = [];
+  for await (const part of readSnapshot(workshop.store, await record(), {
+    attempt,
+    stream: undefined,
+  }))
+    parts.push(part);
+  return Buffer.concat(parts).toString();
+}
+
+describe("following a log", () => {
+  test("history first, then what comes, to the end", async () => {
+    const { epoch } = await claim();
+    await print(epoch, 1, "one\n");
+    const steps = await open();
+    expect(await next(steps)).toEqual(["attempt", "one"]);
+    const coming = next(steps);
+    await print(epoch, 2, "two\n");
+    expect(await coming).toEqual(["two"]);
+    await finish(epoch);
+    expect(await next(steps)).toEqual(["end"]);
+    expect(await next(steps)).toEqual(["done"]);
+  });
+
+  test("a job that waits in the queue is followed from its claim on", async () => {
+    const steps = await open();
+    const coming = next(steps);
+    const { epoch } = await claim();
+    expect(await coming).toEqual(["attempt"]);
+    await finish(epoch);
+    expect(await next(steps)).toEqual(["end"]);
+  });
+
+  test("a job that is cancelled in the queue ends its stream", async () => {
+    const reading = readAll(await open());
+    await workshop.store.requestCancel(id);
+    expect(await reading).toEqual(["end"]);
+  });
+
+  test("a quiet log gives heartbeats, also to a reader that resumed at a marker", async () => {
+    const { epoch } = await claim();
+    for (const after of [null, { epoch, seq: 0, offset: 0 }]) {
+      const steps = await open({ heartbeatMs: 5, after });
+      if (after === null) expect(await next(steps)).toEqual(["attempt"]);
+      expect(await next(steps)).toEqual(["heartbeat"]);
+      expect(await next(steps)).toEqual(["heartbeat"]);
+      await live(steps).return(undefined);
+    }
+  });
+
+  test("a run that is lost and begun again shows the border; a fresh reader sees the latest only", async () => {
+    const first = await claim();
+    await print(first.epoch, 1, "lost\n");
+    const steps = await open();
+    expect(await next(steps)).toEqual(["attempt", "lost"]);
+    await workshop.store.releaseOwner(OWNER);
+    const second = await claim();
+    await print(second.epoch, 1, "kept\n");
+    await finish(second.epoch);
+    expect(await readAll(steps)).toEqual(["attempt", "kept", "end"]);
+    expect(await readAll(await open())).toEqual(["attempt", "kept", "end"]);
+    expect(await readAll(await open({ attempt: "all" }))).toEqual([
+      "attempt",
+      "lost",
+      "attempt",
+      "kept",
+      "end",
+    ]);
+    expect(await readAll(await open({ attempt: 1 }))).toEqual(["attempt", "lost", "attempt"]);
+    expect([await snapshotText(), await snapshotText(1), await snapshotText("all")]).toEqual([
+      "kept\n",
+      "lost\n",
+      "lost\nkept\n",
+    ]);
+    // A position in the lost attempt is good only for those who asked for it.
+    const after = { epoch: first.epoch, seq: 1, offset: 5 };
+    expect(await readAll(await open({ after }))).toEqual(["reset", "attempt", "kept", "end"]);
+    expect(await readAll(await open({ after, attempt: "all" }))).toEqual([
+      "attempt",
+      "kept",
+      "end",
+    ]);
+    expect(await readAll(await open({ after, attempt: 1 }))).toEqual(["attempt"]);
+    const border = { epoch: second.epoch, seq: 0, offset: 0 };
+    expect(await open({ after: border, attempt: 1 })).toBe(FINISHED);
+  });
+
+  test("a position inside an entry continues at that byte", async () => {
+    const { epoch } = await claim();
+    await print(epoch, 1, "one\ntwo\nthr");
+    await print(epoch, 2, "ee\n");
+    await finish(epoch);
+    const after = { epoch, seq: 1, offset: 4 };
+    expect(await readAll(await open({ after }))).toEqual(["two", "three", "end"]);
+  });
+
+  test("a reader that goes away while it waits is let go at once", async () => {
+    await claim();
+    const gone = new AbortController();
+    const steps = await open({}, gone.signal);
+    expect(await next(steps)).toEqual(["attempt"]);
+    const waiting = next(steps);
+    gone.abort();
+    expect(await waiting).toEqual(["done"]);
+  });
+
+  test("the stream of a job that is removed ends without an end", async () => {
+    const { epoch } = await claim();
+    await finish(epoch);
+    const job = await record();
+    await workshop.store.remove(id);
+    const steps = await followLog(
+      workshop.store,
+      job,
+      { id, mode: "plain", attempt: "latest", after: null, heartbeatMs: 1_000_000 },
+      new AbortController().signal,
+    );
+    expect(await readAll(steps)).toEqual([]);
+  });
+});
