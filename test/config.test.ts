@@ -1,0 +1,105 @@
+import { expect, test } from "bun:test";
+
+import { ConfigError, configHelp, loadConfig } from "../src/config.ts";
+
+/** The sentences with which a start is refused; none when it is not. */
+function problemsOf(environment: Readonly<Record<string, string>>): readonly string[] {
+  try {
+    loadConfig(environment);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+test("an empty environment gives the defaults that --help prints", () => {
+  const config = loadConfig({});
+  expect(config).toMatchObject({
+    host: "127.0.0.1",
+    port: 8000,
+    jobDataDir: "data/jobs",
+    redisUrl: undefined,
+    inlineWorker: true,
+    sandbox: "bwrap",
+    apiKeys: [],
+    bounds: { timeoutSec: { default: 60, max: 3600 } },
+  });
+  expect(configHelp()).toMatch(/^ {2}HOST +127\.0\.0\.1 +\S/m);
+  expect(configHelp()).toMatch(/^ {2}PORT +8000 +\S/m);
+  expect(configHelp()).toMatch(/^ {2}INLINE_WORKER +1 +\S/m);
+});
+
+test("each kind of variable is read from its text", () => {
+  const config = loadConfig({
+    PORT: "0",
+    INLINE_WORKER: "off",
+    REDIS_URL: "rediss://redis.example:6380/1",
+    SANDBOX: "none",
+    ALLOW_UNSANDBOXED: "YES",
+    API_KEYS: " one , two,",
+    MAX_TIMEOUT_SEC: "90",
+  });
+  expect(config).toMatchObject({
+    port: 0,
+    inlineWorker: false,
+    redisUrl: "rediss://redis.example:6380/1",
+    sandbox: "none",
+    allowUnsandboxed: true,
+    apiKeys: ["one", "two"],
+    bounds: { timeoutSec: { default: 60, max: 90 } },
+  });
+});
+
+const BAD_VALUES: readonly (readonly [name: string, value: string, expected: string])[] = [
+  ["PORT", "65536", "a whole number from 0 to 65535"],
+  ["PORT", "-1", "a whole number from 0 to 65535"],
+  ["PORT", "80.5", "a whole number from 0 to 65535"],
+  ["PORT", "1e3", "a whole number from 0 to 65535"],
+  ["PORT", "", "a whole number from 0 to 65535"],
+  ["HOST", "", "a text that is not empty"],
+  ["INLINE_WORKER", "maybe", "1 or 0"],
+  ["SANDBOX", "docker", '"bwrap" or "none"'],
+  ["REDIS_URL", "localhost:6379", "a URL such as redis://localhost:6379/0"],
+  ["REDIS_URL", "http://localhost", "a URL such as redis://localhost:6379/0"],
+];
+
+for (const [name, value, expected] of BAD_VALUES) {
+  test(`${name}=${value} is refused in a sentence that says what it should be`, () => {
+    const sentence = `${name} is ${JSON.stringify(value)}, but it should be ${expected}.`;
+    expect(problemsOf({ [name]: value })).toEqual([sentence]);
+  });
+}
+
+test("every bad value is told at once", () => {
+  expect(problemsOf({ PORT: "x", SANDBOX: "x" })).toHaveLength(2);
+});
+
+const CONTRADICTIONS: readonly (readonly [
+  what: string,
+  environment: Readonly<Record<string, string>>,
+  remedy: Readonly<Record<string, string>>,
+])[] = [
+  ["a worker apart without Redis", { INLINE_WORKER: "0" }, { REDIS_URL: "redis://localhost" }],
+  ["no sandbox, said once", { SANDBOX: "none" }, { ALLOW_UNSANDBOXED: "1" }],
+  ["everyone's address without a key", { HOST: "0.0.0.0" }, { API_KEYS: "secret" }],
+  ["everyone's address, meant", { HOST: "192.0.2.1" }, { ALLOW_ANONYMOUS: "1" }],
+  ["keys without a key", { API_KEYS: " , " }, { API_KEYS: "secret" }],
+  ["a default above its ceiling", { DEFAULT_DISK_MB: "2000" }, { MAX_DISK_MB: "2000" }],
+];
+
+for (const [what, environment, remedy] of CONTRADICTIONS) {
+  test(`${what} is refused with its remedy`, () => {
+    const [sentence, ...more] = problemsOf(environment);
+    expect(more).toEqual([]);
+    expect(sentence).toContain(Object.keys(environment)[0]);
+    expect(problemsOf({ ...environment, ...remedy })).toEqual([]);
+  });
+}
+
+test("every loopback address may be listened on without a key", () => {
+  for (const HOST of ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"])
+    expect(problemsOf({ HOST })).toEqual([]);
+  for (const HOST of ["::", "127.0.0.1.example.com", "128.0.0.1"])
+    expect(problemsOf({ HOST })).toHaveLength(1);
+});

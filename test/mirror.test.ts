@@ -1,0 +1,84 @@
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+
+/*
+ * Coverage counts only the files that some test loads, so a file that nobody tests would go unseen. Here each file of
+ * src/ with code that runs must have test/<the same path>.test.ts, or stand in a row below.
+ */
+
+const PROJECT = join(import.meta.dir, "..");
+
+/** Files, or folders with a slash at the end, which another suite tests: through their port, or as a whole process. */
+const TESTED_BY: Readonly<Record<string, string>> = {
+  "compose.ts": "e2e/jobs.test.ts",
+  "main.ts": "e2e/recovery.test.ts",
+  "worker.ts": "e2e/jobs.test.ts",
+  "entry.ts": "e2e/recovery.test.ts",
+  "config-variable.ts": "config.test.ts",
+  "errors.ts": "e2e/bad-requests.test.ts",
+  "api/app.ts": "e2e/bad-requests.test.ts",
+  "api/artifacts.ts": "e2e/jobs.test.ts",
+  "api/job-view.ts": "e2e/jobs.test.ts",
+  "api/jobs.ts": "e2e/jobs.test.ts",
+  "api/logs.ts": "e2e/streaming.test.ts",
+  "api/openapi.ts": "readme.test.ts",
+  "api/openapi-schemas.ts": "readme.test.ts",
+  "api/problem.ts": "e2e/bad-requests.test.ts",
+  "api/server-info.ts": "readme.test.ts",
+  "api/sse.ts": "e2e/streaming.test.ts",
+  "api/upload.ts": "e2e/upload.test.ts",
+  "jobs/job.ts": "store/sqlite.test.ts",
+  "jobs/limits.ts": "e2e/jobs.test.ts",
+  "jobs/log-entry.ts": "store/sqlite.test.ts",
+  "jobs/outcome.ts": "store/sqlite.test.ts",
+  "jobs/retry.ts": "store/sqlite.test.ts",
+  "jobs/schema-errors.ts": "e2e/bad-requests.test.ts",
+  "jobs/spec.ts": "e2e/bad-requests.test.ts",
+  "jobs/states.ts": "store/sqlite.test.ts",
+  "store/store.ts": "store/sqlite.test.ts",
+  "store/redis/": "store/redis.test.ts",
+  "store/sqlite/": "store/sqlite.test.ts",
+};
+
+const sources = (await readdir(join(PROJECT, "src"), { recursive: true })).filter((path) =>
+  path.endsWith(".ts"),
+);
+const withCode: string[] = [];
+for (const path of sources) if (await hasCode(path)) withCode.push(path);
+
+/** Whether anything is left of a file once its types are taken out. */
+async function hasCode(path: string): Promise<boolean> {
+  const source = await Bun.file(join(PROJECT, "src", path)).text();
+  const code = new Bun.Transpiler({ loader: "ts" }).transformSync(source);
+  return code.trim() !== "" && code.trim() !== "export {};";
+}
+
+function testOf(source: string): string {
+  return source.replace(/\.ts$/, ".test.ts");
+}
+
+function hasOwnTest(source: string): boolean {
+  return existsSync(join(PROJECT, "test", testOf(source)));
+}
+
+function rowsFor(source: string): readonly string[] {
+  return Object.keys(TESTED_BY).filter((row) =>
+    row.endsWith("/") ? source.startsWith(row) : source === row,
+  );
+}
+
+test("every file with code has its test, or a row that says which suite tests it", () => {
+  const untested = withCode.filter((path) => !hasOwnTest(path) && rowsFor(path).length === 0);
+  expect(untested).toEqual([]);
+});
+
+test("every row is needed, and its suite is there", () => {
+  const needed = new Set(withCode.filter((path) => !hasOwnTest(path)).flatMap(rowsFor));
+  expect(Object.keys(TESTED_BY).filter((row) => !needed.has(row))).toEqual([]);
+  const gone = Object.values(TESTED_BY).filter(
+    (suite) => !existsSync(join(PROJECT, "test", suite)),
+  );
+  expect(gone).toEqual([]);
+});
