@@ -187,15 +187,16 @@ put_bun_on_path() {
 bun=""
 line=""
 if [ "$(uname -s)" = Linux ]; then
+  # curl is what the README and the examples call the service with; with unzip and bash, also what Bun's installer needs.
   if find_bun || has npm; then
-    install_system_packages bwrap perl python3 redis-server
+    install_system_packages bwrap perl python3 redis-server curl
   else
     install_system_packages bwrap perl python3 redis-server curl unzip bash
   fi
   ! has bwrap || check_sandbox
 else
   say "bubblewrap exists for Linux only: on this system jobs run in the container, see docker/README.md"
-  has redis-server || say "the tests need redis-server, e.g. brew install redis"
+  has redis-server || say "the tests need redis-server, for example: brew install redis"
 fi
 
 if [ -z "$bun" ]; then
@@ -209,7 +210,7 @@ put_bun_on_path
 if [ -n "$line" ]; then
   say "MISSING: $missing. This script may not install it; please run as root:"
   printf '  %s\n' "$line"
-  # Python is one language of several, and Redis is for tests and several machines; without these two no job runs.
+  # Python is one language of several, and Redis and curl are for tests and more; without these two no job runs.
   { has bwrap && has perl; } || exit 1
 fi
 say "ready: bun run src/main.ts, or bun test"
