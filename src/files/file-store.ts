@@ -39,7 +39,7 @@ export interface FileStore {
   /** Starts the upload of a new job's files. */
   beginUpload(jobId: string): Promise<Upload>;
 
-  /** The bytes of an uploaded file. Throws `not_found` when they are gone. */
+  /** The bytes of an uploaded file; a chunk is the reader's until it asks for the next. Throws `not_found` when they are gone. */
   readInput(jobId: string, file: InputFile): AsyncIterable<Uint8Array>;
 
   artifactWriter(jobId: string, epoch: number): ArtifactWriter;

@@ -16,6 +16,7 @@ import { Readable } from "node:stream";
 import { AppError } from "../errors.ts";
 import type { InputFile } from "../jobs/job.ts";
 import type { Artifact } from "../jobs/outcome.ts";
+import { countStreamedBytes } from "../platform/memory.ts";
 import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
 
 /*
@@ -32,6 +33,8 @@ import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
 const UPLOADS = ".uploads";
 const INPUT = "input";
 const ARTIFACTS = "artifacts";
+
+const READ_BYTES = 256 * 1024;
 
 export async function openLocalFiles(root: string): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
@@ -101,6 +104,7 @@ async function writeBlob(
     for await (const chunk of bytes) {
       hash.update(chunk);
       sizeBytes += chunk.length;
+      countStreamedBytes(chunk.length);
       await translateDiskErrors(() => writeAll(file, chunk));
     }
     await translateDiskErrors(() => file.datasync());
@@ -130,9 +134,20 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** Each chunk is good until the next is asked for: one buffer serves them all. */
 async function* readBlob(path: string): AsyncGenerator<Uint8Array> {
   const file = await openForReading(path);
-  yield* file.createReadStream({ highWaterMark: 256 * 1024 }) as AsyncIterable<Uint8Array>;
+  try {
+    const buffer = new Uint8Array(READ_BYTES);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+      countStreamedBytes(bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 async function readRange(
