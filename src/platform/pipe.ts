@@ -16,8 +16,11 @@ export interface Pipe {
 export interface PipeReader {
   /** Ends when the last writer has closed its end. */
   readonly stream: ReadableStream<Uint8Array>;
-  /** Closes the fd; a read that waits sees the end. Idempotent. Needed only where the stream is not read to its end. */
-  close(): void;
+  /**
+   * Gives the fd back; a read that waits sees the end. Resolves once it is back. Idempotent; needed only where the stream
+   * is not read to its end.
+   */
+  close(): Promise<void>;
 }
 
 /** O_CLOEXEC, the same number on x86_64 and aarch64 (asm-generic/fcntl.h). */
@@ -88,8 +91,8 @@ export function readPipe(readFd: number): PipeReader {
     closeSync(readFd);
   };
   // Cancelling settles a read that waits; only then may the number go back to the system, where it is reused at once.
-  const close = () => {
-    if (open) void reader.cancel().then(release, release);
+  const close = async () => {
+    if (open) await reader.cancel().then(release, release);
   };
   const stream = new ReadableStream<Uint8Array>(
     {

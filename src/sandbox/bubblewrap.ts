@@ -185,7 +185,7 @@ function withTakeDown(child: ChildProcess, statusFd: number): LaunchedSupervisor
         await child.exited;
         if (typeof innerPid === "number") await untilGone(innerPid);
       }
-      status.close();
+      await status.close();
     },
   };
 }

@@ -66,10 +66,10 @@ export async function startSupervised(plan: SupervisedLaunch): Promise<Guest> {
   });
   const takeDown = once(async () => {
     supervisor.child.endStdin();
-    readers.result.close();
+    const closing = [readers.result.close()];
     await supervisor.takeDown();
-    readers.stdout.close();
-    readers.stderr.close();
+    closing.push(readers.stdout.close(), readers.stderr.close());
+    await Promise.all(closing);
   });
   try {
     const started = await handOver(plan, supervisor.child, reader.readStarted());

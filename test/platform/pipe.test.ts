@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { closeSync, writeSync } from "node:fs";
 
 import { openFilledPipe, openPipe, readPipe } from "../../src/platform/pipe.ts";
-import { openFds } from "../support/guests.ts";
+import { openFds, untilFewFds } from "../support/guests.ts";
 
 test("a filled pipe holds its bytes and ends", async () => {
   const { stream } = readPipe(openFilledPipe(new TextEncoder().encode("a\0b")));
@@ -37,12 +37,12 @@ test("the descriptor is given back at the end, on cancel and on close", async ()
     if (how === "end") closeSync(writeFd);
     const waiting = reader.read();
     if (how === "cancel") await reader.cancel();
-    if (how === "close") close();
+    if (how === "close") await close();
     expect((await waiting).done).toBe(true);
     if (how !== "end") closeSync(writeFd);
-    close();
+    await close();
   }
-  expect(openFds()).toEqual(before);
+  expect(await untilFewFds(before.length)).toEqual(before);
 });
 
 test("what nobody reads stays with its writer", async () => {

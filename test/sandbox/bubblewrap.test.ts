@@ -11,6 +11,7 @@ import {
   DEFAULT_LIMITS,
   finish,
   openFds,
+  untilFewFds,
   Printed,
   processesWith,
   runGuest,
@@ -158,7 +159,7 @@ describe("bubblewrap", () => {
           await guest.destroy();
         }),
       );
-    expect(openFds().length).toBeLessThanOrEqual(before.length);
+    expect((await untilFewFds(before.length)).length).toBeLessThanOrEqual(before.length);
   }, 60_000);
 
   test("a service that is killed leaves no guest", async () => {
