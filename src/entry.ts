@@ -1,5 +1,6 @@
 import { type Config, ConfigError, configHelp, loadConfig } from "./config.ts";
 import { AppError } from "./errors.ts";
+import { ListenError } from "./platform/serve.ts";
 
 /*
  * What both entry points share: their command line, their words to the operator, and their end.
@@ -35,7 +36,7 @@ export function readCommandLine(usage: string): { config: Config } | { exitCode:
 
 /** A failed start in words: a sentence where the error is ours, everything where it is a bug. */
 export function reportFailedStart(error: unknown): void {
-  if (error instanceof AppError) report(error.message);
+  if (error instanceof AppError || error instanceof ListenError) report(error.message);
   else report(`The start failed: ${error instanceof Error ? (error.stack ?? "") : String(error)}`);
 }
 

@@ -12,13 +12,18 @@ export interface HttpServer {
  */
 const IDLE_TIMEOUT_SEC = 255;
 
-/** Listens with `fetch` as the handler. Throws when the address is taken or not ours. */
+/** The address cannot be listened on; the message is a sentence for the operator. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/** Listens with `fetch` as the handler. Throws ListenError when the address is taken or not ours. */
 export function serve(options: {
   readonly hostname: string;
   readonly port: number;
   readonly fetch: (request: Request) => Promise<Response>;
 }): HttpServer {
-  const server = Bun.serve({
+  const server = listen({
     hostname: options.hostname,
     port: options.port,
     // With port reuse a second instance would start without an error and take a share of the requests.
@@ -34,4 +39,16 @@ export function serve(options: {
     url: server.url,
     stop: () => server.stop(true),
   };
+}
+
+function listen(options: Bun.Serve.Options<undefined> & { hostname: string; port: number }) {
+  try {
+    return Bun.serve(options);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ListenError(
+      `Cannot listen on ${options.hostname}:${options.port}: ${reason} Choose another HOST or PORT, or stop what listens there.`,
+      { cause: error },
+    );
+  }
 }

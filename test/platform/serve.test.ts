@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { serve } from "../../src/platform/serve.ts";
+import { ListenError, serve } from "../../src/platform/serve.ts";
 
 test("listens on a free port, hands requests over, and stops", async () => {
   const server = serve({
@@ -16,7 +16,7 @@ test("listens on a free port, hands requests over, and stops", async () => {
 test("a port that is taken is an error, not a share of somebody else's requests", async () => {
   const options = { hostname: "127.0.0.1", fetch: async () => new Response("x") };
   const first = serve({ ...options, port: 0 });
-  expect(() => serve({ ...options, port: Number(first.url.port) })).toThrow();
+  expect(() => serve({ ...options, port: Number(first.url.port) })).toThrow(ListenError);
   await first.stop();
 });
 
