@@ -43,23 +43,38 @@ export type AppendAnswer =
   | { readonly kind: "fenced" };
 
 export interface FinishRequest extends LeaseKey {
+  /** The seq of the last entry that the caller has appended; 0 where there is none after the attempt marker. */
+  readonly lastSeq: number;
   readonly outcome: Outcome;
   readonly log: LogSize;
 }
 
-export type FinishAnswer = "finished" | "fenced";
+export type FinishAnswer =
+  /** This claim has ended the job, with this call or an earlier one. */
+  | { readonly kind: "finished" }
+  /** As for append: the entries after `lastSeq` are to be sent again before the job may end. */
+  | { readonly kind: "behind"; readonly lastSeq: number }
+  /** Somebody else's terminal step or claim came first. */
+  | { readonly kind: "fenced" };
+
+/** One claim that its owner still runs. */
+export interface HeldClaim {
+  readonly id: string;
+  readonly epoch: number;
+}
 
 export interface BeatRequest {
   readonly owner: string;
   /** All that the owner is running now. */
-  readonly held: readonly { readonly id: string; readonly epoch: number }[];
+  readonly held: readonly HeldClaim[];
 }
 
+/** Claims, not jobs: a worker that has stalled may hold an old and a new claim of one job. */
 export interface BeatAnswer {
-  /** Held jobs that somebody has asked to cancel. */
-  readonly cancelled: readonly string[];
-  /** Held jobs whose lease belongs to someone else, has ended or is gone: stop running them. */
-  readonly fenced: readonly string[];
+  /** Held claims whose job somebody has asked to cancel. */
+  readonly cancelled: readonly HeldClaim[];
+  /** Held claims whose lease is someone else's or a later claim's, has ended or is gone: stop running them. */
+  readonly fenced: readonly HeldClaim[];
 }
 
 export type CancelAnswer =
@@ -159,7 +174,8 @@ export interface Store {
 
   /**
    * The job's end, in one atomic step: terminal state, outcome, the end entry, the lease gone, retention clock started.
-   * `finished` again when this very claim had already finished; whichever terminal step came first stays (I2).
+   * `finished` again when this very claim had already finished; whichever terminal step came first stays (I2). `behind`
+   * where the log does not hold the caller's `lastSeq`: then nothing has changed.
    */
   finish(request: FinishRequest): Promise<FinishAnswer>;
 
