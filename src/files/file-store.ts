@@ -49,7 +49,7 @@ export interface FileStore {
     jobId: string,
     artifact: Artifact,
     range: { readonly start: number; readonly end: number },
-  ): Promise<ReadableStream<Uint8Array>>;
+  ): Promise<Blob>;
 
   /** Removes a job's folder. A folder that is not there is no error. */
   remove(jobId: string): Promise<void>;

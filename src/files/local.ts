@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { openAsBlob } from "node:fs";
 import {
   type FileHandle,
   mkdir,
@@ -11,7 +11,6 @@ import {
   unlink,
 } from "node:fs/promises";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 
 import { AppError } from "../errors.ts";
 import type { InputFile } from "../jobs/job.ts";
@@ -150,18 +149,17 @@ async function* readBlob(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
+/**
+ * A part of a file that the server reads by itself, with sendfile(2) where it can. Not a stream: Bun sends those without
+ * the Content-Length that a download's progress is shown by (oven-sh/bun issue 10507).
+ */
 async function readRange(
   path: string,
   range: { readonly start: number; readonly end: number },
-): Promise<ReadableStream<Uint8Array>> {
-  const file = await openForReading(path);
-  if (range.start >= range.end) {
-    await file.close();
-    return new ReadableStream({ start: (controller) => controller.close() });
-  }
-  // The end of a Node read stream is inclusive.
-  const stream = createReadStream(path, { fd: file, start: range.start, end: range.end - 1 });
-  return Readable.toWeb(stream);
+): Promise<Blob> {
+  // Opened and closed to learn that it is there: a Blob opens its file only when it is read.
+  await (await openForReading(path)).close();
+  return (await openAsBlob(path)).slice(range.start, range.end);
 }
 
 async function openForReading(path: string): Promise<FileHandle> {

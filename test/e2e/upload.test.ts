@@ -84,12 +84,12 @@ describe("a large file", () => {
     const source =
       "n = 0\nwith open('big.bin', 'rb') as f:\n  while c := f.read(1 << 20): n += len(c)\nprint(n)\n";
     await writeFile(join(folder, "size.py"), source);
-    const answer = await curl([
-      ...["-F", 'spec={"entry":"size.py","limits":{"disk_mb":1024}}'],
-      ...["-F", `code_files=@${join(folder, "size.py")}`],
-      ...["-F", `input_files=@${await zeros("big.bin", 500 * MB)}`],
-      `${big.url}/jobs`,
-    ]);
+    const fields = [
+      'spec={"entry":"size.py","limits":{"disk_mb":1024}}',
+      `code_files=@${join(folder, "size.py")}`,
+      `input_files=@${await zeros("big.bin", 500 * MB)}`,
+    ];
+    const answer = await curl([...fields.flatMap((field) => ["-F", field]), `${big.url}/jobs`]);
     expect(answer.status).toBe(202);
     const { id } = JSON.parse(answer.body) as JobJson;
     expect(await waitForEnd(big.url, id)).toMatchObject({ status: "succeeded", artifacts: [] });

@@ -81,10 +81,12 @@ test("an artifact is read whole, in part, and not past its end", async () => {
   const artifact = await writer.add({ path: "out.txt", bytes: chunks("0123", "456789") });
   if (artifact === null) throw new Error("A file without unlessHash is always kept");
   const read = async (start: number, end: number) =>
-    Bun.readableStreamToText(await files.readArtifact("job", artifact, { start, end }));
+    (await files.readArtifact("job", artifact, { start, end })).text();
   expect(await read(0, 10)).toBe("0123456789");
   expect(await read(3, 5)).toBe("34");
   expect(await read(5, 5)).toBe("");
+  await files.remove("job");
+  await expect(read(0, 10)).rejects.toMatchObject({ code: "not_found" });
 });
 
 test("an artifact that is an unchanged input is not kept", async () => {

@@ -1,0 +1,60 @@
+import type { Api } from "../../src/api/app.ts";
+import { createApi } from "../../src/api/app.ts";
+import type { ApiPorts } from "../../src/api/ports.ts";
+import { loadConfig } from "../../src/config.ts";
+import { MIB } from "../../src/jobs/limits.ts";
+import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
+import { openWorkshop, type Workshop } from "./workshop.ts";
+
+/** The API on real parts, without a port to listen on and without a worker. */
+interface ApiUnderTest {
+  readonly api: Api;
+  readonly workshop: Workshop;
+  /** What the API told its operator and not its client. */
+  readonly reported: readonly unknown[];
+  /** The same parts behind another API, some of its ports replaced. */
+  with(ports: Partial<ApiPorts>): Api;
+  close(): Promise<void>;
+}
+
+export async function openApi(): Promise<ApiUnderTest> {
+  const workshop = await openWorkshop();
+  const reported: unknown[] = [];
+  const ports: ApiPorts = {
+    store: workshop.store,
+    files: workshop.files,
+    runtimes: () => Promise.resolve(createRuntimeRegistry([workshop.shell], { strict: false })),
+    sandbox: () => null,
+    bounds: loadConfig({}).bounds,
+    upload: { maxBytes: 10 * MIB, maxFiles: 10 },
+    callers: { apiKeys: [], allowedHosts: [], corsOrigins: [] },
+    heartbeatMs: 15_000,
+    draining: new AbortController().signal,
+    onError: (error) => reported.push(error),
+  };
+  return {
+    api: createApi(ports),
+    workshop,
+    reported,
+    with: (replaced) => createApi({ ...ports, ...replaced }),
+    close: () => workshop.close(),
+  };
+}
+
+/** A call from this machine. */
+export function call(
+  api: Api,
+  route: string,
+  init: RequestInit & { readonly headers?: Record<string, string> } = {},
+): Promise<Response> {
+  const [method = "", path = ""] = route.split(" ");
+  return api.fetch(new Request(`http://localhost${path}`, { ...init, method }));
+}
+
+/** The form of a job that prints a word. */
+export function shellJob(spec: object = {}): FormData {
+  const form = new FormData();
+  form.append("spec", JSON.stringify({ entry: "main.sh", ...spec }));
+  form.append("code_files", new Blob(["echo hello\n"]), "main.sh");
+  return form;
+}
