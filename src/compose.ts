@@ -8,13 +8,14 @@ import { messageOf } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { MIB } from "./jobs/limits.ts";
-import { pause, type Service } from "./lifecycle.ts";
+import type { Service } from "./lifecycle.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
+import { createExecution } from "./runner/execution.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
 import { createRunner } from "./runner/runner.ts";
 import { discoverRuntimes } from "./runtimes/discover.ts";
-import { createRuntimeRegistry, type RuntimeRegistry } from "./runtimes/registry.ts";
+import { createRuntimeRegistry } from "./runtimes/registry.ts";
 import type { InstalledRuntime } from "./runtimes/runtime.ts";
 import { createBubblewrap } from "./sandbox/bubblewrap.ts";
 import { createUnsandboxed } from "./sandbox/none.ts";
@@ -27,8 +28,6 @@ import { DEFAULT_TIMING, type Store, type StoreTiming, type WorkerRuntime } from
  * The only file that names concrete drivers: configuration in, ports out.
  */
 
-/** A sandbox that failed its self-test is tried again this often: the operator may have mended it. */
-const SELF_TEST_RETRY_MS = 30_000;
 /** An upload that nobody wrote to for this long was abandoned, on a volume that several processes share. */
 const ABANDONED_UPLOAD_MS = 60 * 60 * 1000;
 
@@ -49,7 +48,7 @@ export async function openStorage(config: Config): Promise<Storage> {
   if (config.redisUrl === undefined) {
     const store = await openSqliteStore({ path: join(config.jobDataDir, "jobs.sqlite") });
     // The store belongs to this process alone, so whatever is not committed now never will be.
-    await files.removeAbandonedUploads(0);
+    await removeAbandonedUploads(files, store, 0);
     return { store, files, timing };
   }
   const store = await openRedisStore({
@@ -58,47 +57,63 @@ export async function openStorage(config: Config): Promise<Storage> {
     allowEviction: config.redisAllowEviction,
     timing,
   });
-  await files.removeAbandonedUploads(ABANDONED_UPLOAD_MS);
+  await removeAbandonedUploads(files, store, ABANDONED_UPLOAD_MS);
   return { store, files, timing };
+}
+
+async function removeAbandonedUploads(
+  files: FileStore,
+  store: Store,
+  olderThanMs: number,
+): Promise<void> {
+  const isStored = async (jobId: string) => (await store.get(jobId)) !== null;
+  await files.removeAbandonedUploads({ olderThanMs, isStored });
 }
 
 /** The worker of this process: its services, and what the API next to it wants to know. */
 export interface WorkerParts {
   readonly services: readonly Service[];
   readonly sandbox: () => SandboxStatus;
-  readonly runtimes: () => RuntimeRegistry<InstalledRuntime>;
+  readonly runtimes: () => readonly InstalledRuntime[];
 }
 
-const UNTESTED: SandboxStatus = {
-  driver: "bwrap",
-  ready: false,
-  problems: ["The sandbox has not been tested yet."],
-};
-
+/** Wires a worker: leases, reaper, and the execution of jobs in the configured sandbox. Nothing is started. */
 export function composeWorker(config: Config, storage: Storage, report: Report): WorkerParts {
+  const { store, files, timing } = storage;
   const owner = processIdentity();
   const onError = (error: unknown) => report(messageOf(error));
-  const leases = createLeaseKeeper(storage.store, {
-    owner,
-    leaseMs: storage.timing.leaseMs,
-    onError,
-  });
-  const reaper = createReaper(storage.store, storage.files, {
-    sweepIntervalMs: storage.timing.sweepIntervalMs,
+  const leases = createLeaseKeeper(store, { owner, leaseMs: timing.leaseMs, onError });
+  const reaper = createReaper(store, files, {
+    sweepIntervalMs: timing.sweepIntervalMs,
     retentionMs: config.retentionSec * 1000,
+    abandonedUploadMs: ABANDONED_UPLOAD_MS,
     isDead: isDeadNeighbour,
     onRecovered: (answer) => report(`Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
     onError,
   });
-  let status = UNTESTED;
-  let registry = createRuntimeRegistry<InstalledRuntime>([], { strict: config.strictRuntime });
-  const execution = createExecution(config, {
+  let runtimeDir = "";
+  const execution = createExecution({
+    driver: config.sandbox,
     report,
-    setStatus: (tested) => (status = tested),
-    startRunner: (sandbox, installed) => {
-      registry = createRuntimeRegistry(installed, { strict: config.strictRuntime });
+    openSandbox: async () => {
+      // Not below the data directory: the uids that guests run as could not reach it there.
+      runtimeDir = await mkdtemp(join(tmpdir(), "job-runner-"));
+      return {
+        sandbox: createSandbox(config, runtimeDir),
+        close: () => rm(runtimeDir, { recursive: true, force: true }),
+      };
+    },
+    findRuntimes: (sandbox) =>
+      discoverRuntimes({
+        sandbox,
+        runtimeDir,
+        searchPath: config.searchPath,
+        homeDirectory: homedir(),
+      }),
+    createRunner: (sandbox, installed) => {
+      const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { ...storage, sandbox, runtimes: registry, leases, owner, onError },
+        { store, files, sandbox, runtimes, leases, owner, onError },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },
@@ -106,68 +121,15 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
   return {
     // Stopped in the opposite order: the leases of draining jobs are kept to the end.
     services: [leases, reaper, execution],
-    sandbox: () => status,
-    runtimes: () => registry,
+    sandbox: () => execution.status(),
+    runtimes: () => execution.runtimes(),
   };
 }
 
-/** Gets the sandbox ready, then finds the runtimes in it, then runs jobs; again and again until the sandbox is ready. */
-function createExecution(
-  config: Config,
-  hooks: {
-    readonly report: Report;
-    readonly setStatus: (status: SandboxStatus) => void;
-    readonly startRunner: (sandbox: Sandbox, installed: readonly InstalledRuntime[]) => Service;
-  },
-): Service {
-  const stopping = new AbortController();
-  let runtimeDir: string | undefined;
-  let runner: Service | undefined;
-  let retries: Promise<void> = Promise.resolve();
-
-  const tryStart = async (sandbox: Sandbox, directory: string): Promise<boolean> => {
-    const status = await sandbox.selfTest();
-    if (!status.ready) {
-      hooks.setStatus(status);
-      hooks.report(`No job can run: ${status.problems.join(" ")}`);
-      return false;
-    }
-    const installed = await discoverRuntimes({
-      sandbox,
-      runtimeDir: directory,
-      searchPath: config.searchPath,
-      homeDirectory: homedir(),
-    });
-    runner = hooks.startRunner(sandbox, installed);
-    await runner.start();
-    hooks.setStatus(status);
-    hooks.report(`Runtimes: ${installed.map(({ name }) => name).join(", ") || "none found"}`);
-    return true;
-  };
-
-  return {
-    name: "execution",
-    async start() {
-      // Not below the data directory: the uids that guests run as could not reach it there.
-      const directory = await mkdtemp(join(tmpdir(), "job-runner-"));
-      runtimeDir = directory;
-      const sandbox =
-        config.sandbox === "none"
-          ? createUnsandboxed({ runtimeDir: directory })
-          : createBubblewrap({ uidBase: config.sandboxUidBase, runtimeDir: directory });
-      if (await tryStart(sandbox, directory)) return;
-      retries = (async () => {
-        do await pause(SELF_TEST_RETRY_MS, stopping.signal);
-        while (!stopping.signal.aborted && !(await tryStart(sandbox, directory)));
-      })();
-    },
-    async stop() {
-      stopping.abort();
-      await retries;
-      await runner?.stop();
-      if (runtimeDir !== undefined) await rm(runtimeDir, { recursive: true, force: true });
-    },
-  };
+function createSandbox(config: Config, runtimeDir: string): Sandbox {
+  return config.sandbox === "none"
+    ? createUnsandboxed({ runtimeDir })
+    : createBubblewrap({ uidBase: config.sandboxUidBase, runtimeDir });
 }
 
 /** What the API is built from; `worker` is null where jobs run in other processes. */
@@ -177,32 +139,36 @@ export function composeApiPorts(
   context: {
     readonly worker: WorkerParts | null;
     readonly draining: AbortSignal;
+    readonly closing: AbortSignal;
     readonly report: Report;
   },
 ): ApiPorts {
-  const { worker, draining, report } = context;
+  const { worker, draining, closing, report } = context;
+  const strict = config.strictRuntime;
   return {
     store,
     files,
-    runtimes: async () => worker?.runtimes() ?? (await announcedRuntimes(store, config)),
+    runtimes: async () =>
+      createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {
+        strict,
+      }),
     sandbox: () => worker?.sandbox() ?? null,
     bounds: config.bounds,
     upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
     callers: config,
     heartbeatMs: config.heartbeatSec * 1000,
     draining,
+    closing,
     onError: (error, requestId) => report(`Request ${requestId} failed: ${describe(error)}`),
   };
 }
 
-async function announcedRuntimes(
-  store: Store,
-  config: Config,
-): Promise<RuntimeRegistry<WorkerRuntime>> {
+/** What the workers of this store have said that they can run. */
+async function announced(store: Store): Promise<readonly WorkerRuntime[]> {
   const byName = new Map<string, WorkerRuntime>();
   for (const worker of await store.workers())
     for (const runtime of worker.runtimes) byName.set(runtime.name, runtime);
-  return createRuntimeRegistry([...byName.values()], { strict: config.strictRuntime });
+  return [...byName.values()];
 }
 
 function describe(error: unknown): string {

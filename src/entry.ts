@@ -35,7 +35,7 @@ export function readCommandLine(usage: string): { config: Config } | { exitCode:
 }
 
 /** A failed start in words: a sentence where the error is ours, everything where it is a bug. */
-export function reportFailedStart(error: unknown): void {
+function reportFailedStart(error: unknown): void {
   if (error instanceof AppError || error instanceof ListenError) report(error.message);
   else report(`The start failed: ${error instanceof Error ? (error.stack ?? "") : String(error)}`);
 }
@@ -50,4 +50,28 @@ export function stopSignal(): Promise<NodeJS.Signals> {
       });
     }
   });
+}
+
+/** Beyond the drain: what killing the last programs and closing the store may take. */
+const STOP_MARGIN_MS = 5_000;
+
+/** How long the services of a process may take to stop. */
+export function stopDeadlineMs(config: Config): number {
+  return config.drainSec * 1000 + STOP_MARGIN_MS;
+}
+
+export function warnOfMissingSandbox(config: Config): void {
+  if (config.sandbox === "none")
+    report("WARNING: SANDBOX=none: jobs run with all the rights of this service.");
+}
+
+/** Runs a process to its end, and ends it: 0 after an orderly stop, 1 when it could not start or broke. */
+export async function runProcess(run: () => Promise<void>): Promise<never> {
+  try {
+    await run();
+    process.exit(0);
+  } catch (error) {
+    reportFailedStart(error);
+    process.exit(1);
+  }
 }

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+import { messageOf } from "./errors.ts";
+
 /** Anything that runs in the background: started once, stopped once. stop() resolves when nothing of it runs any more. */
 export interface Service {
   readonly name: string;
@@ -7,9 +9,13 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+/** However late it is, each service gets this long to stop: one that hangs must not take the others' turn. */
+const MIN_STOP_MS = 100;
+
 /**
- * Starts services in order. Resolves to a function that stops them in the opposite order; each gets until `deadlineMs`
- * after the call, all together, and one that fails or hangs does not keep the others from being stopped.
+ * Starts services in order. Resolves to a function that stops them in the opposite order, all together within about
+ * `deadlineMs`; one that fails or hangs is reported and does not keep the others from being stopped. A service that does
+ * not start is stopped with those before it, and its error is thrown.
  */
 export async function startAll(
   services: readonly Service[],
@@ -17,26 +23,35 @@ export async function startAll(
 ): Promise<(deadlineMs: number) => Promise<void>> {
   const started: Service[] = [];
   const stopAll = async (deadlineMs: number) => {
-    const deadline = AbortSignal.timeout(deadlineMs);
-    for (const service of started.toReversed()) {
-      const hung = delay(deadlineMs, "hung", { signal: deadline, ref: false }).catch(() => "hung");
-      const stopped = service.stop().catch((error: unknown) => {
-        report(`${service.name} failed to stop: ${String(error)}`);
-      });
-      if ((await Promise.race([stopped, hung])) === "hung")
-        report(`${service.name} did not stop in time.`);
-    }
+    const endMs = performance.now() + deadlineMs;
+    for (const service of started.toReversed())
+      await stopWithin(service, Math.max(endMs - performance.now(), MIN_STOP_MS), report);
   };
   for (const service of services) {
+    started.push(service);
     try {
       await service.start();
     } catch (error) {
       await stopAll(5_000);
       throw error;
     }
-    started.push(service);
   }
   return stopAll;
+}
+
+async function stopWithin(
+  service: Service,
+  timeoutMs: number,
+  report: (message: string) => void,
+): Promise<void> {
+  const stopped = new AbortController();
+  const late = delay(timeoutMs, "late", { signal: stopped.signal }).catch(() => "stopped");
+  const stopping = service.stop().catch((error: unknown) => {
+    report(`The ${service.name} failed to stop: ${messageOf(error)}`);
+  });
+  if ((await Promise.race([stopping, late])) === "late")
+    report(`The ${service.name} did not stop in time.`);
+  stopped.abort();
 }
 
 /** Waits, or resolves early when `signal` fires. */
@@ -46,7 +61,7 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /**
  * Runs `step` again and again until `signal` fires, `intervalMs` after each end. A step that throws is reported and does
- * not end the loop (invariant I11).
+ * not end the loop, so that a store that was away is used again once it is back.
  */
 export async function repeat(
   step: () => Promise<void>,

@@ -56,7 +56,10 @@ function isJobId(id: string): boolean {
 }
 
 async function describeJob({ store }: ApiPorts, job: JobRecord) {
-  return jobView(job, job.status === "queued" ? await store.queuePosition(job.id) : null);
+  if (job.status !== "queued") return jobView(job, null);
+  // What has been stored or cancelled must not look refused because of a number that can be asked for again.
+  const position = await store.queuePosition(job.id).catch(() => null);
+  return jobView(job, position);
 }
 
 async function submit(ports: ApiPorts, request: Request): Promise<Response> {
@@ -74,12 +77,13 @@ async function submit(ports: ApiPorts, request: Request): Promise<Response> {
     await upload.commit();
     job = await ports.store.submit({ id, ...checked });
   } catch (error) {
-    await upload.discard();
-    // Without an answer the job may be stored: then its files must stay.
+    // Without an answer the job may be stored: then its files must stay, until somebody finds out that it is not.
     const isUnknown = error instanceof AppError && error.code === "store_unavailable";
-    if (!isUnknown) await ports.files.remove(id);
+    if (!isUnknown) await upload.discard();
     throw error;
   }
+  // The job is stored, whatever becomes of the marker.
+  await upload.confirm().catch((error: unknown) => ports.onError(error, id));
   return Response.json(await describeJob(ports, job), {
     status: 202,
     headers: { Location: `/jobs/${id}` },

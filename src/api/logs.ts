@@ -99,7 +99,7 @@ async function stream(
       after: parseEventId(lastEventId),
       heartbeatMs: ports.heartbeatMs,
     },
-    AbortSignal.any([gone.signal, request.signal, ports.draining]),
+    AbortSignal.any([gone.signal, request.signal, ports.closing]),
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });

@@ -18,8 +18,10 @@ export interface ApiPorts {
   readonly upload: UploadLimits;
   readonly callers: CallerPolicy;
   readonly heartbeatMs: number;
-  /** Fires when the process begins to shut down: new jobs are refused, streams end. */
+  /** Fires when the process begins to shut down: new jobs are refused, those that run may still be followed. */
   readonly draining: AbortSignal;
+  /** Fires when its last job has ended or was handed back: streams end once they have said all there is. */
+  readonly closing: AbortSignal;
   /** Takes errors that the client is not told about. */
   readonly onError: (error: unknown, requestId: string) => void;
 }

@@ -46,8 +46,8 @@ export function problemResponse(error: unknown, request: Request, requestId: str
     "Content-Type": "application/problem+json",
     "Cache-Control": "no-store",
   };
-  if (status === 503)
-    headers["Retry-After"] = String(known.retryAfterSec ?? DEFAULT_RETRY_AFTER_SEC);
+  const retryAfterSec = known.retryAfterSec ?? (status === 503 ? DEFAULT_RETRY_AFTER_SEC : null);
+  if (retryAfterSec !== null) headers["Retry-After"] = String(retryAfterSec);
   if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="job-runner"';
   const body = {
     type: `urn:job-runner:problem:${known.code}`,

@@ -1,5 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
-
 import { AppError, messageOf } from "../errors.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
@@ -9,8 +7,6 @@ import type { InstalledRuntime } from "../runtimes/runtime.ts";
 import type { Guest, GuestExit, GuestRequest, Sandbox } from "../sandbox/sandbox.ts";
 import { classify, type StopCause } from "./classify.ts";
 
-/** After a stop the guest's end is due within this; then it is taken down with everything it had written. */
-const STOP_DEADLINE_MS = 2_000;
 /** How long the files of an ended program may take to come out. */
 const COLLECT_DEADLINE_MS = 60_000;
 
@@ -48,7 +44,7 @@ export async function execute(execution: Execution): Promise<Outcome | null> {
       return outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
     throw error;
   }
-  const abandon = () => void guest.destroy();
+  const abandon = () => beginDestroy(guest);
   execution.abandoned.addEventListener("abort", abandon, { once: true });
   if (execution.abandoned.aborted) abandon();
   try {
@@ -85,6 +81,8 @@ async function attend(execution: Execution, guest: Guest, startedAtMs: number): 
     pump(guest.stdout, "stdout", log),
     pump(guest.stderr, "stderr", log),
   ]);
+  // Awaited below; a pipe that fails before that is no unhandled error.
+  output.catch(() => undefined);
   const { exit, stopped } = await awaitEnd(execution, guest);
   const wallMs = Math.round(performance.now() - startedAtMs);
   // Together: the pipes end no later than the sandbox does, and the sandbox ends once its files are out.
@@ -117,28 +115,23 @@ async function awaitEnd(
   guest: Guest,
 ): Promise<{ exit: GuestExit | null; stopped: StopCause | null }> {
   let stopped: StopCause | null = null;
-  let ended = false;
-  const deadline = new AbortController();
   const stop = (cause: StopCause) => {
-    if (ended || stopped !== null) return;
-    stopped = cause;
+    stopped ??= cause;
     guest.stop();
-    // A guest may hinder its own supervisor; then its files are the price.
-    delay(STOP_DEADLINE_MS, undefined, { signal: deadline.signal }).then(
-      () => guest.destroy(),
-      () => undefined,
-    );
   };
   const timer = setTimeout(() => stop("timeout"), job.spec.timeoutMs);
   const cancel = () => stop("cancelled");
   cancelled.addEventListener("abort", cancel, { once: true });
   if (cancelled.aborted) cancel();
   const exit = await guest.exited;
-  ended = true;
   clearTimeout(timer);
   cancelled.removeEventListener("abort", cancel);
-  deadline.abort();
   return { exit, stopped };
+}
+
+/** A guest is always taken down once more at the end, where a failure is heard; here it is only begun. */
+function beginDestroy(guest: Guest): void {
+  guest.destroy().catch(() => undefined);
 }
 
 interface Collected {
@@ -157,7 +150,7 @@ async function collectArtifacts(
   const artifacts: Artifact[] = [];
   const inputs = new Map(job.files.map((file) => [file.path, file.sha256]));
   const writer = files.artifactWriter(job.id, job.epoch);
-  const deadline = setTimeout(() => void guest.destroy(), COLLECT_DEADLINE_MS);
+  const deadline = setTimeout(() => beginDestroy(guest), COLLECT_DEADLINE_MS);
   try {
     for await (const { path, bytes } of guest.outputs()) {
       const unlessHash = inputs.get(path);

@@ -8,7 +8,10 @@ import type { Artifact } from "../jobs/outcome.ts";
  * Every member may throw AppError `storage_full` (disk full) or `internal`.
  */
 
-/** An upload in progress. Nothing of it is visible to anyone until commit. */
+/**
+ * An upload in progress: add, commit, then confirm or discard. One that gets neither (its process died, or the store gave
+ * no answer) is found by removeAbandonedUploads.
+ */
 export interface Upload {
   /** Streams one file in; resolves to its record once it is on disk. The caller has validated `path`. */
   add(file: {
@@ -16,9 +19,11 @@ export interface Upload {
     readonly role: InputFile["role"];
     readonly bytes: AsyncIterable<Uint8Array>;
   }): Promise<InputFile>;
-  /** Makes the job's folder visible, in one rename. */
+  /** Puts the files where readInput finds them, in one rename. To be called before the job is stored. */
   commit(): Promise<void>;
-  /** Removes whatever was written. Safe to call at any time, also after a failed add; a no-op after commit. */
+  /** The job is stored: its files stay until remove. */
+  confirm(): Promise<void>;
+  /** The job is not stored: removes whatever was written, committed or not. */
   discard(): Promise<void>;
 }
 
@@ -55,8 +60,12 @@ export interface FileStore {
   remove(jobId: string): Promise<void>;
 
   /**
-   * Removes uploads that a dead process left behind: those that nobody wrote to for `olderThanMs`. Resolves to their
-   * number. With other API processes on the same volume, 0 would take a live upload from under one of them.
+   * Removes uploads that were begun more than `olderThanMs` ago, that nobody has written to since, and that were never
+   * confirmed, unless `isStored` tells that their job exists after all. Resolves to the number of those removed. With
+   * other API processes on the same volume, 0 would take a live upload from under one of them.
    */
-  removeAbandonedUploads(olderThanMs: number): Promise<number>;
+  removeAbandonedUploads(options: {
+    readonly olderThanMs: number;
+    readonly isStored: (jobId: string) => Promise<boolean>;
+  }): Promise<number>;
 }

@@ -21,7 +21,8 @@ import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
 /*
  * Job folders on a local disk, or on a volume that API and workers share:
  *
- *   <root>/.uploads/<job>/<n>               an upload that has not been committed
+ *   <root>/.uploads/<job>/                  an upload that has not been confirmed; empty once it is committed
+ *   <root>/.uploads/<job>/job/input/<n>     its files until then
  *   <root>/<job>/input/<n>                  the uploaded files
  *   <root>/<job>/artifacts/<epoch>/<n>      what one attempt left behind
  *
@@ -30,6 +31,7 @@ import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
  */
 
 const UPLOADS = ".uploads";
+const STAGED = "job";
 const INPUT = "input";
 const ARTIFACTS = "artifacts";
 
@@ -45,33 +47,38 @@ export async function openLocalFiles(root: string): Promise<FileStore> {
     readArtifact: (jobId, artifact, range) =>
       readRange(join(root, jobId, ARTIFACTS, artifact.blob), range),
     remove: (jobId) => removeJob(join(root, jobId)),
-    removeAbandonedUploads: (olderThanMs) =>
-      removeAbandonedUploads(join(root, UPLOADS), olderThanMs),
+    removeAbandonedUploads: (options) => removeAbandonedUploads(root, options),
   };
 }
 
 async function beginUpload(root: string, jobId: string): Promise<Upload> {
-  const staging = join(root, UPLOADS, jobId);
-  await mkdir(join(staging, INPUT), { recursive: true, mode: 0o700 });
+  const marker = join(root, UPLOADS, jobId);
+  const staged = join(marker, STAGED);
+  await translateDiskErrors(() =>
+    mkdir(join(staged, INPUT), { recursive: true, mode: 0o700 }).then(() => undefined),
+  );
   let count = 0;
-  let committed = false;
   return {
     async add({ path, role, bytes }) {
       const blob = String(count++);
-      const { sizeBytes, sha256 } = await writeBlob(join(staging, INPUT, blob), bytes);
+      const { sizeBytes, sha256 } = await writeBlob(join(staged, INPUT, blob), bytes);
       return { path, role, blob, sizeBytes, sha256 } satisfies InputFile;
     },
-    async commit() {
-      await translateDiskErrors(async () => {
-        await rename(staging, join(root, jobId));
+    commit: () =>
+      translateDiskErrors(async () => {
+        await rename(staged, join(root, jobId));
         await syncFolder(root);
-      });
-      committed = true;
-    },
-    async discard() {
-      if (!committed) await removeJob(staging);
-    },
+      }),
+    confirm: () => removeEmpty(marker),
+    discard: () => discardUpload(root, jobId),
   };
+}
+
+async function discardUpload(root: string, jobId: string): Promise<void> {
+  await removeJob(join(root, jobId));
+  await removeJob(join(root, UPLOADS, jobId, STAGED));
+  // Last, so that whatever is left by a death in between is found again.
+  await removeEmpty(join(root, UPLOADS, jobId));
 }
 
 function artifactWriter(folder: string, epoch: string): ArtifactWriter {
@@ -188,20 +195,34 @@ async function removeFiles(folder: string): Promise<void> {
 
 const removeEmpty = (folder: string) => ignoreMissing(rmdir(folder));
 
-async function removeAbandonedUploads(uploads: string, olderThanMs: number): Promise<number> {
+async function removeAbandonedUploads(
+  root: string,
+  { olderThanMs, isStored }: Parameters<FileStore["removeAbandonedUploads"]>[0],
+): Promise<number> {
   const newestToRemoveMs = Date.now() - olderThanMs;
   let removed = 0;
-  for (const jobId of await list(uploads)) {
-    if ((await lastWriteMs(join(uploads, jobId))) > newestToRemoveMs) continue;
-    await removeJob(join(uploads, jobId));
-    removed++;
+  const failures: unknown[] = [];
+  for (const jobId of await list(join(root, UPLOADS))) {
+    const marker = join(root, UPLOADS, jobId);
+    try {
+      if ((await lastWriteMs(marker)) > newestToRemoveMs) continue;
+      if (await isStored(jobId)) await removeEmpty(marker);
+      else {
+        await discardUpload(root, jobId);
+        removed++;
+      }
+    } catch (error) {
+      // One folder that resists does not keep the others.
+      failures.push(error);
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return removed;
 }
 
-async function lastWriteMs(upload: string): Promise<number> {
-  const input = join(upload, INPUT);
-  const paths = [upload, ...(await list(input)).map((blob) => join(input, blob))];
+async function lastWriteMs(marker: string): Promise<number> {
+  const input = join(marker, STAGED, INPUT);
+  const paths = [marker, ...(await list(input)).map((blob) => join(input, blob))];
   const stats = await Promise.all(paths.map((path) => ignoreMissing(stat(path))));
   return Math.max(...stats.map((found) => found?.mtimeMs ?? 0));
 }

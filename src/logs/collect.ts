@@ -25,9 +25,14 @@ const BUFFER_MAX_FRAMES = 8192;
 const SPOOL_MAX_BYTES = 4 * 1024 * 1024;
 const SPOOL_KEEP_MS = 3_000;
 
+export type CollectorAnswer =
+  | AppendAnswer
+  /** The store has no room for the entry, and there was no use in waiting longer: the log ends before it. */
+  | { readonly kind: "refused" };
+
 export interface LogCollectorOptions {
   /** Stores one entry. Expected to retry a store outage by itself, and to throw only when the run is to be given up. */
-  readonly append: (seq: number, body: LogBody, log: LogSize) => Promise<AppendAnswer>;
+  readonly append: (seq: number, body: LogBody, log: LogSize) => Promise<CollectorAnswer>;
   /** Output past this many bytes, both streams together, is dropped and counted. */
   readonly outputBytes: number;
   /** Called once when nothing of this attempt can become visible any more: the run is to be stopped. */
@@ -40,7 +45,8 @@ interface SentEntry {
   readonly seq: number;
   readonly body: LogBody;
   readonly log: LogSize;
-  readonly sentAtMs: number;
+  /** Infinity while there is no answer. */
+  answeredAtMs: number;
 }
 
 export class LogCollector {
@@ -73,6 +79,11 @@ export class LogCollector {
   /** What is stored and dropped so far; final once close() has resolved. */
   get size(): LogSize {
     return { bytes: this.#storedBytes, droppedBytes: this.#droppedBytes };
+  }
+
+  /** The seq of the last entry that was stored; 0 before the first. */
+  get lastSeq(): number {
+    return this.#seq;
   }
 
   /** Takes bytes just read from one stream; resolves when there is room for more. */
@@ -167,11 +178,15 @@ export class LogCollector {
 
   async #sendNext(): Promise<void> {
     const body = this.#takeBody();
-    if (body.kind === "frames") this.#storedBytes += framesByteLength(body.frames);
+    this.#storedBytes += bodyByteLength(body);
     this.#lastSentAtMs = this.#now();
-    const entry = { seq: ++this.#seq, body, log: this.size, sentAtMs: this.#lastSentAtMs };
-    this.#remember(entry);
+    const seq = ++this.#seq;
+    const entry = { seq, body, log: this.size, answeredAtMs: Number.POSITIVE_INFINITY };
+    this.#spool.push(entry);
+    this.#spoolBytes += bodyByteLength(body);
     await this.#send(entry);
+    entry.answeredAtMs = this.#now();
+    this.#trimSpool(entry.answeredAtMs);
   }
 
   #takeBody(): LogBody {
@@ -187,27 +202,41 @@ export class LogCollector {
 
   async #send(entry: SentEntry): Promise<void> {
     const answer = await this.#options.append(entry.seq, entry.body, entry.log);
-    if (answer.kind === "fenced") return this.#fence();
-    if (answer.kind === "stored") return;
-    // The store came back without its last entries. They are sent again from the spool, in order, this one last.
-    const lost = this.#spool.filter((sent) => sent.seq > answer.lastSeq && sent.seq <= entry.seq);
-    if (lost[0]?.seq !== answer.lastSeq + 1) return this.#fence();
-    for (const sent of lost) {
-      const again = await this.#options.append(sent.seq, sent.body, sent.log);
-      if (again.kind !== "stored") return this.#fence();
-    }
+    if (answer.kind === "fenced") this.#fence();
+    else if (answer.kind === "refused") this.#truncate(entry);
+    else if (answer.kind === "behind" && !(await this.resendAfter(answer.lastSeq))) this.#fence();
   }
 
-  #remember(entry: SentEntry): void {
-    this.#spool.push(entry);
-    this.#spoolBytes += bodyByteLength(entry.body);
-    for (;;) {
-      const oldest = this.#spool[0];
-      const isKept =
-        oldest === undefined ||
-        oldest === entry ||
-        (this.#spoolBytes <= SPOOL_MAX_BYTES && entry.sentAtMs - oldest.sentAtMs <= SPOOL_KEEP_MS);
-      if (isKept) return;
+  /**
+   * The store came back without its last entries: sends those after `lastSeq` again, in order. Resolves to whether the
+   * log is whole again; it is not where they are no longer remembered.
+   */
+  async resendAfter(lastSeq: number): Promise<boolean> {
+    const lost = this.#spool.filter((sent) => sent.seq > lastSeq);
+    if (lost[0]?.seq !== lastSeq + 1) return false;
+    for (const { seq, body, log } of lost) {
+      const answer = await this.#options.append(seq, body, log);
+      if (answer.kind !== "stored") return false;
+    }
+    return true;
+  }
+
+  /** The log ends before `entry`: it was not stored, and what waits behind it is dropped with it. */
+  #truncate(entry: SentEntry): void {
+    this.#spool = this.#spool.filter((sent) => sent !== entry);
+    this.#spoolBytes -= bodyByteLength(entry.body);
+    this.#seq--;
+    this.#storedBytes -= bodyByteLength(entry.body);
+    this.#droppedBytes += bodyByteLength(entry.body) + this.#bufferedBytes;
+    this.#frames = [];
+    this.#bufferedBytes = 0;
+    this.#makeRoom();
+  }
+
+  #trimSpool(nowMs: number): void {
+    for (const oldest of [...this.#spool]) {
+      const isOld = nowMs - oldest.answeredAtMs > SPOOL_KEEP_MS;
+      if (!isOld && this.#spoolBytes <= SPOOL_MAX_BYTES) return;
       this.#spool.shift();
       this.#spoolBytes -= bodyByteLength(oldest.body);
     }

@@ -1,3 +1,4 @@
+import { AppError } from "../errors.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import {
   compareEntryIds,
@@ -5,6 +6,7 @@ import {
   framesByteLength,
   type LogEntry,
 } from "../jobs/log-entry.ts";
+import { pause } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
 import { createEventCutter, type EventId, type EventOptions, type LogEvent } from "./events.ts";
 
@@ -15,6 +17,8 @@ import { createEventCutter, type EventId, type EventOptions, type LogEvent } fro
 
 /** Entries are read from the store in pages of about this size. */
 const PAGE_BYTES = 256 * 1024;
+/** A store that is away is asked again this often. */
+const OUTAGE_PAUSE_MS = 500;
 
 /** Which attempts a reader sees: the latest, the n-th, or all of them in order. */
 export type AttemptSelection = "latest" | "all" | number;
@@ -46,7 +50,7 @@ interface Start {
 
 /**
  * Opens a stream on the log of `record`. Resolves to FINISHED where a client only reconnects to a stream that has ended.
- * The generator returns after the end event, when the job is removed, or when `signal` fires.
+ * The generator returns after the end event, when the job is removed, or, once all there is has been read, after `signal`.
  */
 export async function followLog(
   store: Store,
@@ -91,10 +95,9 @@ function firstEntry(record: JobRecord, attempt: AttemptSelection): EntryId {
   return { epoch: epoch ?? 0, seq: 0 };
 }
 
-/** The epoch that a reader of one given attempt stops after; null when it goes on to the log's end. */
+/** The epoch that a reader of one given attempt stops after; null when it goes on to the log's end, whatever comes. */
 function lastEpoch(record: JobRecord, attempt: AttemptSelection): number | null {
-  if (typeof attempt !== "number" || attempt >= record.epochs.length) return null;
-  return record.epochs[attempt - 1] ?? null;
+  return typeof attempt === "number" ? (record.epochs[attempt - 1] ?? null) : null;
 }
 
 interface FollowState {
@@ -113,10 +116,10 @@ async function* follow(
   let { from, skipBytes } = start;
   let lastRead: EntryId | null = from.seq > 0 ? { epoch: from.epoch, seq: from.seq - 1 } : null;
   let quietSinceMs = performance.now();
-  while (!signal.aborted) {
-    const entries = await store.readLog({ id: request.id, from, maxBytes: PAGE_BYTES });
+  for (;;) {
+    const entries = await readPage(store, request.id, from);
     const events: LogEvent[] = [];
-    for (const entry of entries) {
+    for (const entry of typeof entries === "string" ? [] : entries) {
       events.push(...cutter.push(entry, skipBytes));
       skipBytes = 0;
       lastRead = { epoch: entry.epoch, seq: entry.seq };
@@ -130,13 +133,33 @@ async function* follow(
       yield { kind: "events", events };
       quietSinceMs = performance.now();
     }
-    if (entries.length > 0) continue;
-    if ((await store.get(request.id)) === null) return;
+    if (typeof entries !== "string" && entries.length > 0) continue;
+    // Only here, where everything is read: a server that stops lets its readers have what there is.
+    if (signal.aborted || entries === "gone") return;
     const timeoutMs = quietSinceMs + request.heartbeatMs - performance.now();
     if (timeoutMs <= 0) {
       yield { kind: "heartbeat" };
       quietSinceMs = performance.now();
-    } else await store.waitForEntries({ id: request.id, after: lastRead, timeoutMs }, signal);
+    } else if (entries === "away") await pause(Math.min(timeoutMs, OUTAGE_PAUSE_MS), signal);
+    else await store.waitForEntries({ id: request.id, after: lastRead, timeoutMs }, signal);
+  }
+}
+
+/**
+ * The next entries; none yet; `gone` where the job was removed. `away` while the store does not answer: a stream that
+ * broke off then would come back to a 503, after which an EventSource gives up for good.
+ */
+async function readPage(
+  store: Store,
+  id: string,
+  from: EntryId,
+): Promise<readonly LogEntry[] | "gone" | "away"> {
+  try {
+    const entries = await store.readLog({ id, from, maxBytes: PAGE_BYTES });
+    return entries.length === 0 && (await store.get(id)) === null ? "gone" : entries;
+  } catch (error) {
+    if (error instanceof AppError && error.code === "store_unavailable") return "away";
+    throw error;
   }
 }
 

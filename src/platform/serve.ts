@@ -2,7 +2,7 @@
 export interface HttpServer {
   /** Where it listens, e.g. `http://127.0.0.1:8000/`; the port is the real one where 0 was asked for. */
   readonly url: URL;
-  /** Stops listening and closes every connection, open streams included. */
+  /** Stops listening; what is being answered gets a moment to end, then every connection is closed. */
   stop(): Promise<void>;
 }
 
@@ -11,6 +11,9 @@ export interface HttpServer {
  * heartbeat more often than that.
  */
 const IDLE_TIMEOUT_SEC = 255;
+
+/** What answers that are under way get to end by themselves when the server stops. */
+const LAST_WORDS_MS = 1_000;
 
 /** The address cannot be listened on; the message is a sentence for the operator. */
 export class ListenError extends Error {
@@ -37,7 +40,11 @@ export function serve(options: {
   });
   return {
     url: server.url,
-    stop: () => server.stop(true),
+    async stop() {
+      const cut = setTimeout(() => void server.stop(true), LAST_WORDS_MS);
+      await server.stop();
+      clearTimeout(cut);
+    },
   };
 }
 

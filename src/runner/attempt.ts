@@ -1,18 +1,21 @@
-import { AppError, messageOf } from "../errors.ts";
+import { AppError, type ErrorCode, messageOf } from "../errors.ts";
 import { execute } from "../executor/execute.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
 import { pause } from "../lifecycle.ts";
-import { LogCollector } from "../logs/collect.ts";
+import { type CollectorAnswer, LogCollector } from "../logs/collect.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
 import type { InstalledRuntime } from "../runtimes/runtime.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
-import type { Store } from "../store/store.ts";
+import type { AppendAnswer, LeaseKey, Store } from "../store/store.ts";
 import type { LeaseKeeper } from "./lease.ts";
 
 /** A store that does not answer is asked again this often. Every step is idempotent, so asking again is safe. */
 const RETRY_INTERVAL_MS = 250;
+/** How long a program waits for room in a full store before its output is dropped. */
+const FULL_STORE_PATIENCE_MS = 5_000;
+const NEVER = new AbortController().signal;
 
 export interface AttemptPorts {
   readonly store: Store;
@@ -25,14 +28,17 @@ export interface AttemptPorts {
 }
 
 /**
- * One claimed job, from its claim to its end: runs it, stores its log, and either finishes it, hands it back when
- * `drained` fires first, or leaves it alone when the lease has been lost. Never rejects.
+ * One claimed job, from its claim to its end: runs it, stores its log, and finishes it. Where that cannot be done (the
+ * lease is lost, `drained` fires first, the worker itself fails), the job is handed back, which changes nothing if it is
+ * somebody else's by then. Never rejects; resolves once the store has answered.
  */
 export async function runAttempt(
   ports: AttemptPorts,
   job: JobRecord,
   options: { readonly slot: number; readonly drained: AbortSignal },
 ): Promise<void> {
+  const { store, owner, leases, onError } = ports;
+  const lease = { id: job.id, epoch: job.epoch, owner };
   const fenced = new AbortController();
   const cancelled = new AbortController();
   const run = {
@@ -41,56 +47,71 @@ export async function runAttempt(
     cancel: () => cancelled.abort(),
     fence: () => fenced.abort(),
   };
-  ports.leases.hold(run);
-  if (job.cancelRequested) cancelled.abort();
+  leases.hold(run);
   try {
-    await runHeld(ports, job, {
-      slot: options.slot,
+    const isFinished = await runToEnd(ports, job, {
+      ...options,
+      lease,
       cancelled: cancelled.signal,
       fenced,
-      drained: options.drained,
+    }).catch((error: unknown) => {
+      onError(error);
+      return false;
     });
+    if (!isFinished) await untilAnswered(() => store.release(lease));
   } catch (error) {
-    ports.onError(error);
+    onError(error);
   } finally {
-    ports.leases.drop(run);
+    leases.drop(run);
   }
 }
 
-interface HeldOptions {
+interface RunOptions {
   readonly slot: number;
+  readonly lease: LeaseKey;
   readonly cancelled: AbortSignal;
   readonly fenced: AbortController;
   readonly drained: AbortSignal;
 }
 
-async function runHeld(ports: AttemptPorts, job: JobRecord, options: HeldOptions): Promise<void> {
-  const { store, owner } = ports;
-  const { fenced, drained } = options;
-  const lease = { id: job.id, epoch: job.epoch, owner };
-  const abandoned = AbortSignal.any([fenced.signal, drained]);
+/** Resolves to whether the job has ended in the store. */
+async function runToEnd(
+  ports: AttemptPorts,
+  job: JobRecord,
+  options: RunOptions,
+): Promise<boolean> {
+  const { store } = ports;
+  const { lease, fenced, drained } = options;
+  let patienceMs = FULL_STORE_PATIENCE_MS;
   const log = new LogCollector({
     outputBytes: job.spec.limits.outputBytes,
     onFenced: () => fenced.abort(),
-    append: (seq, body, size) =>
-      untilAnswered(() => store.append({ ...lease, seq, body, log: size }), fenced.signal),
+    append: async (seq, body, size) => {
+      const step = () => store.append({ ...lease, seq, body, log: size });
+      const answer = await appendOrRefuse(step, { patienceMs, signal: fenced.signal });
+      // A store that has been waited for once in vain is not waited for again by this job.
+      if (answer.kind === "refused") patienceMs = 0;
+      return answer;
+    },
   });
+  const abandoned = AbortSignal.any([fenced.signal, drained]);
   const outcome = await outcomeOf(ports, job, { ...options, log, abandoned });
-  if (fenced.signal.aborted) return;
-  if (outcome === null) {
-    await untilAnswered(() => store.release(lease), fenced.signal);
-    return;
-  }
+  if (outcome === null || fenced.signal.aborted) return false;
   await log.close();
-  if (fenced.signal.aborted) return;
-  await untilAnswered(() => store.finish({ ...lease, outcome, log: log.size }), fenced.signal);
+  for (;;) {
+    if (fenced.signal.aborted) return false;
+    const end = { ...lease, lastSeq: log.lastSeq, outcome, log: log.size };
+    const answer = await untilAnswered(() => store.finish(end), fenced.signal);
+    if (answer.kind !== "behind") return answer.kind === "finished";
+    if (!(await log.resendAfter(answer.lastSeq))) return false;
+  }
 }
 
 /** null when the run was given up before it had a result. */
 async function outcomeOf(
   ports: AttemptPorts,
   job: JobRecord,
-  options: HeldOptions & { readonly log: LogCollector; readonly abandoned: AbortSignal },
+  options: RunOptions & { readonly log: LogCollector; readonly abandoned: AbortSignal },
 ): Promise<Outcome | null> {
   if (job.cancelRequested) return outcomeWithoutRun("cancelled", "cancelled", null);
   try {
@@ -119,16 +140,40 @@ function findRuntime(
   return promised ?? runtimes.resolve(job.spec.runtime, job.spec.entry).runtime;
 }
 
-/** Repeats a step while the store does not answer or has no room, until it does or `signal` fires. */
-async function untilAnswered<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+/** Repeats a step while the store does not answer or has no room, until it does; `signal` ends that early. */
+async function untilAnswered<T>(step: () => Promise<T>, signal = NEVER): Promise<T> {
   for (;;) {
     try {
       return await step();
     } catch (error) {
-      const isPassing =
-        error instanceof AppError && ["store_unavailable", "storage_full"].includes(error.code);
+      const isPassing = isStoreError(error, "store_unavailable", "storage_full");
       if (!isPassing || signal.aborted) throw error;
       await pause(RETRY_INTERVAL_MS, signal);
     }
   }
+}
+
+/**
+ * As untilAnswered, but waits for room in a full store only so long: until then the program is held back in its pipes,
+ * afterwards its output is dropped, so that a full store does not keep a job from ending.
+ */
+async function appendOrRefuse(
+  step: () => Promise<AppendAnswer>,
+  { patienceMs, signal }: { readonly patienceMs: number; readonly signal: AbortSignal },
+): Promise<CollectorAnswer> {
+  const refuseAtMs = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await step();
+    } catch (error) {
+      const isFull = isStoreError(error, "storage_full");
+      if (isFull && performance.now() >= refuseAtMs) return { kind: "refused" };
+      if (!(isFull || isStoreError(error, "store_unavailable")) || signal.aborted) throw error;
+      await pause(RETRY_INTERVAL_MS, signal);
+    }
+  }
+}
+
+function isStoreError(error: unknown, ...codes: readonly ErrorCode[]): boolean {
+  return error instanceof AppError && codes.includes(error.code);
 }

@@ -1,16 +1,14 @@
 import type { Service } from "../lifecycle.ts";
 import { repeat } from "../lifecycle.ts";
-import type { Store } from "../store/store.ts";
+import type { HeldClaim, Store } from "../store/store.ts";
 
 /** Often enough that a cancelled program is dead within a second of the request. */
 const BEAT_INTERVAL_MS = 500;
-/** A worker whose store has not answered for this long stops its runs by itself: others may have them by now (I3). */
+/** A worker whose store has not answered for this long stops its runs by itself: others may have them by now. */
 const SELF_FENCE_MS = 60_000;
 
 /** One run that this process holds a lease for. */
-interface HeldRun {
-  readonly id: string;
-  readonly epoch: number;
+interface HeldRun extends HeldClaim {
   /** Somebody asked for the job's end. May be called again. */
   cancel(): void;
   /** The lease is someone else's: nothing of this run may become visible. May be called again. */
@@ -43,13 +41,11 @@ export function createLeaseKeeper(
         owner: options.owner,
         held: runs.map(({ id, epoch }) => ({ id, epoch })),
       });
-      const cancelled = new Set(answer.cancelled);
-      const fenced = new Set(answer.fenced);
       for (const run of runs) {
         // A run that has ended while the beat was under way is not held any more, in the store either.
         if (!held.has(run)) continue;
-        if (fenced.has(run.id)) run.fence();
-        else if (cancelled.has(run.id)) run.cancel();
+        if (answer.fenced.some((claim) => isSameClaim(claim, run))) run.fence();
+        else if (answer.cancelled.some((claim) => isSameClaim(claim, run))) run.cancel();
       }
     }
     lastGoodBeatMs = performance.now();
@@ -75,4 +71,8 @@ export function createLeaseKeeper(
       await loop;
     },
   };
+}
+
+function isSameClaim(a: HeldClaim, b: HeldClaim): boolean {
+  return a.id === b.id && a.epoch === b.epoch;
 }

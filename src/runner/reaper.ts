@@ -6,11 +6,14 @@ import type { Store, SweepAnswer } from "../store/store.ts";
 /** How many expired jobs one round removes, so that a round stays short. */
 const EXPIRE_BATCH = 100;
 const EXPIRE_INTERVAL_MS = 10_000;
+const UPLOADS_INTERVAL_MS = 10 * 60_000;
 
 export interface ReaperOptions {
   readonly sweepIntervalMs: number;
   /** Ended jobs are removed after this. */
   readonly retentionMs: number;
+  /** Uploads that were neither confirmed nor discarded are removed after this. */
+  readonly abandonedUploadMs: number;
   /** true only for an owner that was a process of this machine and is gone, with all that it ran. */
   readonly isDead: (owner: string) => boolean;
   readonly onRecovered: (answer: SweepAnswer) => void;
@@ -39,14 +42,29 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
 
   const expire = async () => {
     const request = { olderThanMs: options.retentionMs, limit: EXPIRE_BATCH };
-    for (let ids = await store.expired(request); ids.length > 0 && !signal.aborted;) {
-      // Files first: a record without files is found again in the next round, files without a record are not.
-      for (const id of ids) {
-        await files.remove(id);
-        await store.remove(id);
-      }
-      ids = ids.length < EXPIRE_BATCH ? [] : await store.expired(request);
+    for (;;) {
+      const ids = await store.expired(request);
+      let removed = 0;
+      for (const id of ids) if (await removeJob(id)) removed++;
+      // A folder that resists is tried again in the next round, and does not keep the others.
+      if (signal.aborted || removed === 0 || ids.length < EXPIRE_BATCH) return;
     }
+  };
+
+  const removeJob = async (id: string): Promise<boolean> => {
+    try {
+      // Files first: a record without files is found again in the next round, files without a record are not.
+      await files.remove(id);
+      return await store.remove(id);
+    } catch (error) {
+      options.onError(error);
+      return false;
+    }
+  };
+
+  const removeAbandonedUploads = async () => {
+    const isStored = async (jobId: string) => (await store.get(jobId)) !== null;
+    await files.removeAbandonedUploads({ olderThanMs: options.abandonedUploadMs, isStored });
   };
 
   return {
@@ -56,6 +74,7 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
       loops = Promise.all([
         repeat(sweep, { intervalMs: sweepIntervalMs, signal, onError }),
         repeat(expire, { intervalMs: EXPIRE_INTERVAL_MS, signal, onError }),
+        repeat(removeAbandonedUploads, { intervalMs: UPLOADS_INTERVAL_MS, signal, onError }),
       ]);
     },
     async stop() {

@@ -51,6 +51,18 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
     else await ports.store.waitForWork(CLAIM_POLL_MS, stopping.signal);
   };
 
+  /** On stop: what a claim without an answer may have taken would otherwise look like a crash of this worker. */
+  const handBackUnanswered = async () => {
+    if (unanswered === null) return;
+    try {
+      const job = await ports.store.claim({ owner: ports.owner, ...unanswered });
+      if (job !== null)
+        await ports.store.release({ id: job.id, epoch: job.epoch, owner: ports.owner });
+    } catch (error) {
+      ports.onError(error);
+    }
+  };
+
   const claimAll = async () => {
     while (!stopping.signal.aborted) {
       try {
@@ -82,6 +94,7 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
       expired.abort();
       drained.abort();
       await idle;
+      await handBackUnanswered();
     },
   };
 }

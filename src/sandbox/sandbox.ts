@@ -71,7 +71,10 @@ export interface Guest {
   outputs(): AsyncIterable<GuestOutput>;
   /** What the user should know of the outputs, e.g. how many were left out and why; complete once outputs() has ended. */
   warnings(): readonly string[];
-  /** Kills every process of the guest but keeps its files for outputs(). Idempotent; resolves at once, see `exited`. */
+  /**
+   * Kills every process of the guest but keeps its files for outputs(). Idempotent. `exited` resolves within a few
+   * seconds, if need be with null: a guest that hinders its own end loses its files.
+   */
   stop(): void;
   /**
    * Takes everything down: files, and what stdout and stderr still hold unread. Idempotent. Resolves when no process of

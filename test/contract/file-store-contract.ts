@@ -29,7 +29,7 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** Commits a job of one file; gives the file's record. */
+/** Commits and confirms a job of one file; gives the file's record. */
 export async function committedJob(
   files: FileStore,
   id: string,
@@ -38,6 +38,7 @@ export async function committedJob(
   const upload = await files.beginUpload(id);
   const file = await upload.add({ path: "main.py", role: "code", bytes: content });
   await upload.commit();
+  await upload.confirm();
   return file;
 }
 
@@ -116,12 +117,14 @@ function uploadContract(harness: FileStoreHarness): void {
       expect(await harness.countFiles()).toBe(0);
     });
 
-    test("a discard after the commit takes nothing back", async () => {
+    test("a discard after the commit takes everything back", async () => {
       const upload = await files.beginUpload("job");
       const main = await upload.add({ path: "main.py", role: "code", bytes: chunks("x") });
       await upload.commit();
-      await upload.discard();
       expect(await inputText(files, "job", main)).toBe("x");
+      await upload.discard();
+      await expect(inputText(files, "job", main)).rejects.toMatchObject({ code: "not_found" });
+      expect(await harness.countFiles()).toBe(0);
     });
 
     test("a file that breaks off leaves nothing of itself, and the upload can be discarded", async () => {
@@ -203,16 +206,26 @@ function removalContract(harness: FileStoreHarness): void {
       expect(await harness.countFiles()).toBe(1);
     });
 
-    test("uploads that a dead process left goes by age, and never takes a committed job", async () => {
-      const kept = await committedJob(files, "kept");
-      const abandoned = await files.beginUpload("abandoned");
-      await abandoned.add({ path: "main.py", role: "code", bytes: chunks("x") });
+    test("uploads that nobody confirmed go by age, unless their job is stored", async () => {
+      const confirmed = await committedJob(files, "confirmed");
+      const started = await files.beginUpload("started");
+      await started.add({ path: "main.py", role: "code", bytes: chunks("x") });
+      const committed = await files.beginUpload("committed");
+      await committed.add({ path: "main.py", role: "code", bytes: chunks("x") });
+      await committed.commit();
+      const stored = await files.beginUpload("stored");
+      const kept = await stored.add({ path: "main.py", role: "code", bytes: chunks("x") });
+      await stored.commit();
       const reopened = await harness.reopen();
-      expect(await reopened.removeAbandonedUploads(3_600_000)).toBe(0);
+      const isStored = (jobId: string) => Promise.resolve(jobId === "stored");
+      expect(await reopened.removeAbandonedUploads({ olderThanMs: 3_600_000, isStored })).toBe(0);
       // Older than a moment that is still to come: whatever the clock of the driver says.
-      expect(await reopened.removeAbandonedUploads(-60_000)).toBe(1);
-      expect(await inputText(reopened, "kept", kept)).toBe("x");
-      expect(await harness.countFiles()).toBe(1);
+      const all = { olderThanMs: -60_000, isStored };
+      expect(await reopened.removeAbandonedUploads(all)).toBe(2);
+      expect(await reopened.removeAbandonedUploads(all)).toBe(0);
+      expect(await inputText(reopened, "confirmed", confirmed)).toBe("x");
+      expect(await inputText(reopened, "stored", kept)).toBe("x");
+      expect(await harness.countFiles()).toBe(2);
     });
   });
 }

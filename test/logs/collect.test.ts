@@ -3,8 +3,7 @@ import fc from "fast-check";
 
 import type { LogSize } from "../../src/jobs/job.ts";
 import type { LogBody, StreamName } from "../../src/jobs/log-entry.ts";
-import { LogCollector } from "../../src/logs/collect.ts";
-import type { AppendAnswer } from "../../src/store/store.ts";
+import { type CollectorAnswer, LogCollector } from "../../src/logs/collect.ts";
 
 interface Stored {
   readonly seq: number;
@@ -15,7 +14,7 @@ interface Stored {
 /** A log that takes entries as a store does: in order, each once. */
 class MemoryLog {
   readonly entries: Stored[] = [];
-  answer: (seq: number) => AppendAnswer | Promise<AppendAnswer> = () => ({ kind: "stored" });
+  answer: (seq: number) => CollectorAnswer | Promise<CollectorAnswer> = () => ({ kind: "stored" });
   fencedCount = 0;
 
   collector(outputBytes = Number.MAX_SAFE_INTEGER): LogCollector {
@@ -146,6 +145,35 @@ describe("collecting a log", () => {
     await collector.close();
     expect(log.bytes().toString()).toBe("one\ntwo\nthree\nfour\n");
     expect(log.fencedCount).toBe(0);
+  });
+
+  test("a store that lost its tail before the end gets it again, if it is still remembered", async () => {
+    const log = new MemoryLog();
+    const collector = log.collector();
+    await collector.write("stdout", Buffer.from("one\n"));
+    await collector.close();
+    await collector.write("stdout", Buffer.from("two\n"));
+    await collector.close();
+    expect(collector.lastSeq).toBe(2);
+    log.entries.length = 1;
+    expect(await collector.resendAfter(1)).toBe(true);
+    expect(log.bytes().toString()).toBe("one\ntwo\n");
+    expect(await collector.resendAfter(-1)).toBe(false);
+  });
+
+  test("where the store has no room the log ends, the rest is counted, and the program goes on", async () => {
+    const log = new MemoryLog();
+    log.answer = (seq) => ({ kind: seq === 2 ? "refused" : "stored" });
+    const collector = log.collector();
+    await collector.write("stdout", Buffer.from("kept"));
+    await collector.close();
+    await collector.write("stdout", Buffer.from("refused"));
+    await collector.close();
+    await collector.write("stdout", Buffer.from("after that"));
+    await collector.close();
+    expect(log.bytes().toString()).toBe("kept");
+    expect(collector.size).toEqual({ bytes: 4, droppedBytes: 17 });
+    expect([collector.lastSeq, log.fencedCount]).toEqual([1, 0]);
   });
 
   test("a fenced collector takes nothing more, blocks nobody, and says so once", async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 
+import { AppError } from "../../src/errors.ts";
 import type { JobRecord } from "../../src/jobs/job.ts";
 import { outcomeWithoutRun } from "../../src/jobs/outcome.ts";
 import type { EventId, LogEvent } from "../../src/logs/events.ts";
@@ -10,6 +11,7 @@ import {
   type FollowStep,
   readSnapshot,
 } from "../../src/logs/follow.ts";
+import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 
 let workshop: Workshop;
@@ -49,7 +51,8 @@ async function print(epoch: number, seq: number, text: string): Promise<void> {
 async function finish(epoch: number): Promise<void> {
   const outcome = outcomeWithoutRun("failed", "sandbox_error", null);
   const log = { bytes: 0, droppedBytes: 0 };
-  await workshop.store.finish({ id, epoch, owner: OWNER, outcome, log });
+  const lastSeq = (await workshop.store.lastEntryId(id))?.seq ?? 0;
+  await workshop.store.finish({ id, epoch, owner: OWNER, lastSeq, outcome, log });
 }
 
 interface Options {
@@ -58,9 +61,13 @@ interface Options {
   readonly heartbeatMs?: number;
 }
 
-async function open(options: Options = {}, signal = new AbortController().signal) {
+async function open(
+  options: Options = {},
+  signal = new AbortController().signal,
+  store = workshop.store,
+) {
   return followLog(
-    workshop.store,
+    store,
     await record(),
     {
       id,
@@ -182,6 +189,57 @@ describe("following a log", () => {
     expect(await readAll(await open({ after, attempt: 1 }))).toEqual(["attempt"]);
     const border = { epoch: second.epoch, seq: 0, offset: 0 };
     expect(await open({ after: border, attempt: 1 })).toBe(FINISHED);
+  });
+
+  test("one given attempt ends at the border to the next, also for who followed it as the latest", async () => {
+    const first = await claim();
+    const steps = await open({ attempt: 1 });
+    expect(await next(steps)).toEqual(["attempt"]);
+    const seenAtFirst = await record();
+    await workshop.store.releaseOwner(OWNER);
+    const second = await claim();
+    await print(second.epoch, 1, "of the second\n");
+    await finish(second.epoch);
+    expect(await readAll(steps)).toEqual(["attempt"]);
+    const parts: Uint8Array[] = [];
+    for await (const part of readSnapshot(workshop.store, seenAtFirst, {
+      attempt: 1,
+      stream: undefined,
+    }))
+      parts.push(part);
+    expect([first.epoch < second.epoch, Buffer.concat(parts).toString()]).toEqual([true, ""]);
+  });
+
+  test("a store that is away is waited for with heartbeats; then the stream goes on where it was", async () => {
+    const { epoch } = await claim();
+    await print(epoch, 1, "before\n");
+    let isAway = false;
+    const store = overridden(workshop.store, {
+      readLog: (request) =>
+        isAway
+          ? Promise.reject(new AppError("store_unavailable", "away"))
+          : workshop.store.readLog(request),
+    });
+    const steps = await open({ heartbeatMs: 20 }, new AbortController().signal, store);
+    expect(await next(steps)).toEqual(["attempt", "before"]);
+    isAway = true;
+    expect(await next(steps)).toEqual(["heartbeat"]);
+    expect(await next(steps)).toEqual(["heartbeat"]);
+    isAway = false;
+    await print(epoch, 2, "after\n");
+    const seen: string[] = [];
+    while (!seen.includes("after")) seen.push(...(await next(steps)));
+    expect(seen.filter((word) => word !== "heartbeat")).toEqual(["after"]);
+  });
+
+  test("a server that stops lets its readers have all there is", async () => {
+    const { epoch } = await claim();
+    await print(epoch, 1, "said\n");
+    const closing = new AbortController();
+    closing.abort();
+    expect(await readAll(await open({}, closing.signal))).toEqual(["attempt", "said"]);
+    await finish(epoch);
+    expect(await readAll(await open({}, closing.signal))).toEqual(["attempt", "said", "end"]);
   });
 
   test("a position inside an entry continues at that byte", async () => {

@@ -87,11 +87,37 @@ test("a job whose runtime this worker does not have ends with that reason", asyn
   expect(job?.outcome?.error).toContain('"cobol"');
 });
 
-test("a bug in a store is reported and does not bring the worker down", async () => {
+test("a worker that fails on a job says so and hands it back; that is no crash", async () => {
   const broken = overridden(workshop.store, {
     finish: () => Promise.reject(new TypeError("a bug")),
   });
   const { job, errors } = await attempt("true", broken);
   expect(errors.map(String)).toEqual(["TypeError: a bug"]);
-  expect(job?.status).toBe("running");
+  expect(job).toMatchObject({ status: "queued", crashes: 0, retryReason: "worker_drained" });
+  await workshop.store.requestCancel(job?.id ?? "");
+});
+
+test("a full store does not keep a job from ending: what it has no room for is dropped and counted", async () => {
+  const full = overridden(workshop.store, {
+    append: () => Promise.reject(new AppError("storage_full", "no room")),
+  });
+  const { job, errors } = await attempt("echo lost; exit 3", full);
+  expect(errors).toEqual([]);
+  expect(job).toMatchObject({
+    status: "failed",
+    log: { bytes: 0, droppedBytes: 5 },
+    outcome: { exitCode: 3 },
+  });
+}, 20_000);
+
+test("a tail that the store lost before the end is sent again", async () => {
+  let asked = 0;
+  const store = overridden(workshop.store, {
+    finish: async (request) => {
+      if (asked++ === 0) return { kind: "behind", lastSeq: request.lastSeq - 1 };
+      return workshop.store.finish(request);
+    },
+  });
+  const { job, errors } = await attempt("echo hello", store);
+  expect([errors, asked, job?.status]).toEqual([[], 2, "succeeded"]);
 });

@@ -73,3 +73,21 @@ test("a run that is dropped hears nothing, and the others still do", async () =>
   await leases.stop();
   expect(heard).toBe(false);
 });
+
+test("of two claims of one job only the old one is fenced, and only the new one cancelled", async () => {
+  const { leases } = await keeper("d");
+  const old = heldRun(await claim("d"));
+  leases.hold(old.run);
+  await workshop.store.releaseOwner("d");
+  const again = await workshop.store.claim({ owner: "d", slot: 1, token: crypto.randomUUID() });
+  if (again === null) throw new Error("Nothing to claim");
+  const renewed = heldRun(again);
+  let wronged = "";
+  void renewed.fenced.then(() => (wronged = "the new claim was fenced"));
+  leases.hold(renewed.run);
+  await old.fenced;
+  await workshop.store.requestCancel(again.id);
+  await renewed.cancelled;
+  await leases.stop();
+  expect([again.id, wronged]).toEqual([old.run.id, ""]);
+});

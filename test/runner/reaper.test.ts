@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { AppError } from "../../src/errors.ts";
-import type { JobRecord, NewJob } from "../../src/jobs/job.ts";
+import type { InputFile, JobRecord, NewJob } from "../../src/jobs/job.ts";
 import { outcomeWithoutRun } from "../../src/jobs/outcome.ts";
 import { createReaper, type ReaperOptions } from "../../src/runner/reaper.ts";
 import type { SweepAnswer } from "../../src/store/store.ts";
@@ -21,24 +21,24 @@ async function claim(owner: string): Promise<{ job: JobRecord; submitted: NewJob
   return { job, submitted };
 }
 
-function reaper(options: Partial<ReaperOptions>) {
-  return createReaper(workshop.store, workshop.files, {
-    sweepIntervalMs: 20,
-    retentionMs: 1_000_000,
-    isDead: () => false,
-    onRecovered: () => undefined,
-    onError: (error) => {
-      throw error;
-    },
-    ...options,
-  });
-}
+const reaperOptions: ReaperOptions = {
+  sweepIntervalMs: 20,
+  retentionMs: 1_000_000,
+  abandonedUploadMs: 1_000_000,
+  isDead: () => false,
+  onRecovered: () => undefined,
+  onError: (error) => console.error(error),
+};
 
 test("the jobs of a dead owner are brought back, those of a living one are left alone", async () => {
   const { job: orphan } = await claim("dead");
   const { job: held } = await claim("living");
   const recovered = Promise.withResolvers<SweepAnswer>();
-  const service = reaper({ isDead: (owner) => owner === "dead", onRecovered: recovered.resolve });
+  const service = createReaper(workshop.store, workshop.files, {
+    ...reaperOptions,
+    isDead: (owner) => owner === "dead",
+    onRecovered: recovered.resolve,
+  });
   await service.start();
   expect(await recovered.promise).toEqual({ requeued: [orphan.id], lost: [], cancelled: [] });
   await service.stop();
@@ -53,6 +53,7 @@ test("an ended job disappears after its retention, with its files; an active one
     id: job.id,
     epoch: job.epoch,
     owner: "owner",
+    lastSeq: 0,
     outcome: outcomeWithoutRun("failed", "sandbox_error", "x"),
     log: { bytes: 0, droppedBytes: 0 },
   });
@@ -69,6 +70,7 @@ test("an ended job disappears after its retention, with its files; an active one
   const service = createReaper(watched, workshop.files, {
     sweepIntervalMs: 20,
     retentionMs: 0,
+    abandonedUploadMs: 1_000_000,
     isDead: () => false,
     onRecovered: () => undefined,
     onError: removed.reject,
@@ -87,6 +89,86 @@ test("an ended job disappears after its retention, with its files; an active one
   await expect(reading).rejects.toThrow(AppError);
 });
 
+test("a folder that resists does not keep the others from being removed", async () => {
+  const resisting = await claim("owner");
+  const good = await claim("owner");
+  for (const { job } of [resisting, good])
+    await workshop.store.finish({
+      id: job.id,
+      epoch: job.epoch,
+      owner: "owner",
+      lastSeq: 0,
+      outcome: outcomeWithoutRun("failed", "sandbox_error", "x"),
+      log: { bytes: 0, droppedBytes: 0 },
+    });
+  const files = overridden(workshop.files, {
+    remove: (id) =>
+      id === resisting.job.id ? Promise.reject(new Error("not empty")) : workshop.files.remove(id),
+  });
+  const removed = Promise.withResolvers<void>();
+  const store = overridden(workshop.store, {
+    remove: async (id) => {
+      const answer = await workshop.store.remove(id);
+      if (id === good.job.id) removed.resolve();
+      return answer;
+    },
+  });
+  const errors: unknown[] = [];
+  const service = createReaper(store, files, {
+    ...reaperOptions,
+    retentionMs: 0,
+    onError: (error) => errors.push(error),
+  });
+  await service.start();
+  await removed.promise;
+  await service.stop();
+  expect(errors.map(String)).toEqual(["Error: not empty"]);
+  expect(await workshop.store.get(good.job.id)).toBeNull();
+  expect(await workshop.store.get(resisting.job.id)).not.toBeNull();
+});
+
+test("an upload without a job is removed, one whose job is stored is not", async () => {
+  const orphan = await workshop.files.beginUpload("orphan");
+  const file = await orphan.add({ path: "a", role: "code", bytes: new Blob(["a"]).stream() });
+  await orphan.commit();
+  const unconfirmed = await workshop.files.beginUpload("stored");
+  const input = await unconfirmed.add({
+    path: "main.sh",
+    role: "code",
+    bytes: new Blob(["true"]).stream(),
+  });
+  await unconfirmed.commit();
+  await workshop.store.submit({
+    ...(await workshop.prepare("true")),
+    id: "stored",
+    files: [input],
+  });
+  const swept = Promise.withResolvers<number>();
+  const files = overridden(workshop.files, {
+    removeAbandonedUploads: async (options) => {
+      const removed = await workshop.files.removeAbandonedUploads(options);
+      swept.resolve(removed);
+      return removed;
+    },
+  });
+  const service = createReaper(workshop.store, files, {
+    ...reaperOptions,
+    // Older than a moment that is still to come.
+    abandonedUploadMs: -60_000,
+  });
+  await service.start();
+  expect(await swept.promise).toBe(1);
+  await service.stop();
+  const read = async (id: string, input: InputFile) => {
+    const parts: string[] = [];
+    for await (const part of workshop.files.readInput(id, input))
+      parts.push(Buffer.from(part).toString());
+    return parts.join("");
+  };
+  expect(await read("stored", input)).toBe("true");
+  expect(await read("orphan", file).catch((error: unknown) => String(error))).toContain("gone");
+});
+
 test("a step that fails is reported, and the loop goes on", async () => {
   const errors: unknown[] = [];
   const twice = Promise.withResolvers<void>();
@@ -96,6 +178,7 @@ test("a step that fails is reported, and the loop goes on", async () => {
   const service = createReaper(broken, workshop.files, {
     sweepIntervalMs: 5,
     retentionMs: 1_000_000,
+    abandonedUploadMs: 1_000_000,
     isDead: () => false,
     onRecovered: () => undefined,
     onError: (error) => {

@@ -30,6 +30,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     callers: { apiKeys: [], allowedHosts: [], corsOrigins: [] },
     heartbeatMs: 15_000,
     draining: new AbortController().signal,
+    closing: new AbortController().signal,
     onError: (error) => reported.push(error),
   };
   return {

@@ -83,6 +83,7 @@ export async function openWorkshop(): Promise<Workshop> {
           }),
         );
       await upload.commit();
+      await upload.confirm();
       return {
         id,
         spec: { ...SPEC, ...spec },

@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+
+import type { Service } from "../../src/lifecycle.ts";
+import { createExecution, type ExecutionParts } from "../../src/runner/execution.ts";
+import type { Sandbox, SandboxStatus } from "../../src/sandbox/sandbox.ts";
+import { overridden } from "../support/overridden.ts";
+import { openWorkshop, type Workshop } from "../support/workshop.ts";
+
+let workshop: Workshop;
+beforeAll(async () => {
+  workshop = await openWorkshop();
+});
+afterAll(() => workshop.close());
+
+/** Parts that write down what happens to them; `more` replaces some. */
+function recordedParts(log: string[], more: Partial<ExecutionParts> = {}): ExecutionParts {
+  const runner: Service = {
+    name: "runner",
+    start: async () => void log.push("start"),
+    stop: async () => void log.push("stop"),
+  };
+  return {
+    driver: "bwrap",
+    openSandbox: async () => ({
+      sandbox: workshop.sandbox,
+      close: async () => void log.push("close"),
+    }),
+    findRuntimes: async () => [workshop.shell],
+    createRunner: () => runner,
+    report: (line) => log.push(line),
+    retryIntervalMs: 1,
+    ...more,
+  };
+}
+
+describe("execution", () => {
+  test("starts the runner once the sandbox is ready, and takes everything down", async () => {
+    const log: string[] = [];
+    const execution = createExecution(recordedParts(log));
+    expect(execution.status()).toMatchObject({ driver: "bwrap", ready: false });
+    expect(execution.runtimes()).toEqual([]);
+    await execution.start();
+    expect(execution.status()).toMatchObject({ ready: true });
+    expect(execution.runtimes()).toEqual([workshop.shell]);
+    await execution.stop();
+    expect(log).toEqual(["start", "Runtimes: sh", "stop", "close"]);
+  });
+
+  test("a sandbox that is not ready runs nothing and says why, until it is mended", async () => {
+    const log: string[] = [];
+    const started = Promise.withResolvers<void>();
+    const answers: SandboxStatus[] = [
+      { driver: "bwrap", ready: false, problems: ["bubblewrap is missing."] },
+      { driver: "bwrap", ready: false, problems: ["bubblewrap is missing."] },
+    ];
+    const sandbox: Sandbox = overridden(workshop.sandbox, {
+      selfTest: async () => answers.shift() ?? { driver: "bwrap", ready: true, problems: [] },
+    });
+    const execution = createExecution(
+      recordedParts(log, {
+        openSandbox: async () => ({ sandbox, close: async () => undefined }),
+        createRunner: () => ({
+          name: "runner",
+          start: async () => started.resolve(),
+          stop: async () => undefined,
+        }),
+      }),
+    );
+    await execution.start();
+    expect(execution.status().problems).toEqual(["bubblewrap is missing."]);
+    await started.promise;
+    await execution.stop();
+    expect(log).toEqual([
+      "No job can run: bubblewrap is missing.",
+      "No job can run: bubblewrap is missing.",
+      "Runtimes: sh",
+    ]);
+  });
+
+  test("a step that throws is reported in the status, and tried again", async () => {
+    const log: string[] = [];
+    let tries = 0;
+    const started = Promise.withResolvers<void>();
+    const execution = createExecution(
+      recordedParts(log, {
+        findRuntimes: async () => {
+          if (tries++ === 0) throw new Error("no space left");
+          return [workshop.shell];
+        },
+        report: (line) => {
+          log.push(line);
+          if (line.startsWith("Runtimes")) started.resolve();
+        },
+      }),
+    );
+    await execution.start();
+    expect(execution.status()).toEqual({
+      driver: "bwrap",
+      ready: false,
+      problems: ["The sandbox cannot be made ready: no space left"],
+    });
+    await started.promise;
+    expect(execution.status().ready).toBe(true);
+    await execution.stop();
+    expect(log.slice(-2)).toEqual(["stop", "close"]);
+  });
+
+  test("one that is stopped while it waits to try again ends at once", async () => {
+    const log: string[] = [];
+    const execution = createExecution(
+      recordedParts(log, {
+        openSandbox: () => Promise.reject(new Error("never")),
+        retryIntervalMs: 1_000_000,
+      }),
+    );
+    await execution.start();
+    await execution.stop();
+    expect(log).toEqual(["The sandbox cannot be made ready: never"]);
+  });
+});
