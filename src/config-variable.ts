@@ -11,12 +11,14 @@ export interface Variable<T> {
   readonly parse: (text: string) => Parsed<T>;
 }
 
+/** Any text but an empty one. */
 export function text(name: string, fallback: string, help: string): Variable<string> {
   const parse = (given: string): Parsed<string> =>
     given === "" ? { expected: "a text that is not empty" } : { value: given };
   return { name, help, default: fallback, parse };
 }
 
+/** Decimal digits, within a range. */
 export function integer(
   name: string,
   fallback: number,
@@ -33,6 +35,7 @@ export function integer(
   return { name, help, default: fallback, parse };
 }
 
+/** 1 or 0; true, yes, on and their opposites as well. */
 export function flag(name: string, fallback: boolean, help: string): Variable<boolean> {
   const parse = (given: string): Parsed<boolean> => {
     if (["1", "true", "yes", "on"].includes(given.toLowerCase())) return { value: true };
@@ -48,6 +51,7 @@ export function flag(name: string, fallback: boolean, help: string): Variable<bo
   };
 }
 
+/** One of a few words. */
 export function choice<const T extends string>(
   name: string,
   options: readonly T[],
@@ -63,6 +67,7 @@ export function choice<const T extends string>(
   return { name, help, default: fallback, parse };
 }
 
+/** Items between commas; spaces around them and empty ones do not count. */
 export function list(name: string, help: string): Variable<readonly string[]> {
   const parse = (given: string): Parsed<readonly string[]> => ({
     value: given
@@ -73,6 +78,7 @@ export function list(name: string, help: string): Variable<readonly string[]> {
   return { name, help, default: [], shownDefault: "", parse };
 }
 
+/** A redis:// or rediss:// URL, or nothing. */
 export function redisUrl(name: string, help: string): Variable<string | undefined> {
   const parse = (given: string): Parsed<string | undefined> => {
     const url = URL.canParse(given) ? new URL(given) : undefined;

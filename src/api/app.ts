@@ -20,6 +20,7 @@ export interface Api {
   readonly routes: readonly string[];
 }
 
+/** Wires routes, guard and errors. Whatever a request does, it is answered: with its result or with a problem body. */
 export function createApi(ports: ApiPorts): Api {
   const requestIds = new WeakMap<Request, string>();
   const app = new Elysia({

@@ -4,7 +4,7 @@ import type { EndNote } from "../jobs/log-entry.ts";
 import type { Artifact, Usage } from "../jobs/outcome.ts";
 import { mediaTypeOf } from "./media-type.ts";
 
-/** A job as the API shows it: snake_case, RFC 3339 times in UTC (api.md, "Job"). */
+/** A job as the API shows it: snake_case, times in RFC 3339 and UTC, sizes in bytes. */
 export function jobView(job: JobRecord, queuePosition: number | null) {
   const { outcome } = job;
   return {
@@ -33,6 +33,13 @@ export function jobView(job: JobRecord, queuePosition: number | null) {
     warnings: [...job.warnings, ...(outcome?.warnings ?? [])],
     error: outcome?.error ?? null,
   };
+}
+
+/** A job in a list: without its standard input, which may be 1 MiB of each. */
+export function listedJobView(job: JobRecord) {
+  const view = jobView(job, null);
+  const { stdin: _left, ...spec } = view.spec;
+  return { ...view, spec };
 }
 
 export function artifactView(jobId: string, artifact: Artifact) {

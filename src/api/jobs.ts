@@ -7,7 +7,7 @@ import { AppError, messageOf } from "../errors.ts";
 import type { JobFilter, JobRecord } from "../jobs/job.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
-import { jobView } from "./job-view.ts";
+import { jobView, listedJobView } from "./job-view.ts";
 import type { ApiPorts } from "./ports.ts";
 import { receiveUpload, type UploadedJob } from "./upload.ts";
 
@@ -141,7 +141,7 @@ async function listJobs({ store }: ApiPorts, query: Static<typeof ListQuery>): P
     ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
   });
   return Response.json({
-    items: items.map((job) => jobView(job, null)),
+    items: items.map(listedJobView),
     next_cursor: nextCursor ?? null,
   });
 }

@@ -37,6 +37,7 @@ const ARTIFACTS = "artifacts";
 
 const READ_BYTES = 256 * 1024;
 
+/** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
 export async function openLocalFiles(root: string): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
   return {

@@ -1,4 +1,4 @@
-/** How many crashed workers one job may meet before it is `lost` (invariant I5). A drain or a store outage does not count. */
+/** How many crashed workers one job may meet before it is `lost`. A drain or a store outage does not count. */
 export const MAX_CRASHES = 2;
 
 /** What becomes of a job whose worker is gone. */

@@ -1,4 +1,4 @@
-/** The life of a job: `queued`, `running`, then exactly one terminal state, out of which nothing leads (invariant I2). */
+/** The life of a job: `queued`, `running`, then exactly one terminal state, out of which nothing leads. */
 export const JOB_STATUSES = [
   "queued",
   "running",

@@ -60,6 +60,7 @@ export interface EventCutter {
   push(entry: LogEntry, skipBytes?: number): LogEvent[];
 }
 
+/** A cutter for one reader; it remembers an unfinished line between entries, at most 64 KiB of it. */
 export function createEventCutter(options: EventOptions): EventCutter {
   const cut = options.mode === "plain" ? new LineCutter() : new PieceCutter();
   return {

@@ -20,6 +20,9 @@ const PAGE_BYTES = 256 * 1024;
 /** A store that is away is asked again this often. */
 const OUTAGE_PAUSE_MS = 500;
 
+/** What following a log needs of a source. */
+export type LogSource = Pick<Store, "get" | "readLog" | "lastEntryId" | "waitForEntries">;
+
 /** Which attempts a reader sees: the latest, the n-th, or all of them in order. */
 export type AttemptSelection = "latest" | "all" | number;
 
@@ -53,17 +56,17 @@ interface Start {
  * The generator returns after the end event, when the job is removed, or, once all there is has been read, after `signal`.
  */
 export async function followLog(
-  store: Store,
+  source: LogSource,
   record: JobRecord,
   request: FollowRequest,
   signal: AbortSignal,
 ): Promise<typeof FINISHED | AsyncGenerator<FollowStep>> {
-  const start = await findStart(store, record, request);
-  return start === FINISHED ? FINISHED : follow(store, request, { start, record, signal });
+  const start = await findStart(source, record, request);
+  return start === FINISHED ? FINISHED : follow(source, request, { start, record, signal });
 }
 
 async function findStart(
-  store: Store,
+  source: LogSource,
   record: JobRecord,
   request: FollowRequest,
 ): Promise<Start | typeof FINISHED> {
@@ -75,7 +78,7 @@ async function findStart(
   if (last !== null && after.epoch > last && record.epochs.includes(after.epoch)) return FINISHED;
   const isSelected = after.epoch >= first.epoch && (last === null || after.epoch <= last);
   const [entry] = isSelected
-    ? await store.readLog({ id: request.id, from: after, maxBytes: 1 })
+    ? await source.readLog({ id: request.id, from: after, maxBytes: 1 })
     : [];
   if (entry === undefined || compareEntryIds(entry, after) !== 0 || after.offset > sizeOf(entry))
     return { ...fresh, isReset: true };
@@ -107,7 +110,7 @@ interface FollowState {
 }
 
 async function* follow(
-  store: Store,
+  source: LogSource,
   request: FollowRequest,
   { start, record, signal }: FollowState,
 ): AsyncGenerator<FollowStep> {
@@ -117,7 +120,7 @@ async function* follow(
   let lastRead: EntryId | null = from.seq > 0 ? { epoch: from.epoch, seq: from.seq - 1 } : null;
   let quietSinceMs = performance.now();
   for (;;) {
-    const entries = await readPage(store, request.id, from);
+    const entries = await readPage(source, request.id, from);
     const events: LogEvent[] = [];
     for (const entry of typeof entries === "string" ? [] : entries) {
       events.push(...cutter.push(entry, skipBytes));
@@ -141,7 +144,7 @@ async function* follow(
       yield { kind: "heartbeat" };
       quietSinceMs = performance.now();
     } else if (entries === "away") await pause(Math.min(timeoutMs, OUTAGE_PAUSE_MS), signal);
-    else await store.waitForEntries({ id: request.id, after: lastRead, timeoutMs }, signal);
+    else await source.waitForEntries({ id: request.id, after: lastRead, timeoutMs }, signal);
   }
 }
 
@@ -150,13 +153,13 @@ async function* follow(
  * broke off then would come back to a 503, after which an EventSource gives up for good.
  */
 async function readPage(
-  store: Store,
+  source: LogSource,
   id: string,
   from: EntryId,
 ): Promise<readonly LogEntry[] | "gone" | "away"> {
   try {
-    const entries = await store.readLog({ id, from, maxBytes: PAGE_BYTES });
-    return entries.length === 0 && (await store.get(id)) === null ? "gone" : entries;
+    const entries = await source.readLog({ id, from, maxBytes: PAGE_BYTES });
+    return entries.length === 0 && (await source.get(id)) === null ? "gone" : entries;
   } catch (error) {
     if (error instanceof AppError && error.code === "store_unavailable") return "away";
     throw error;
@@ -171,17 +174,17 @@ function isLast(entry: LogEntry, record: JobRecord, attempt: AttemptSelection): 
 
 /** Bytes of a snapshot's stream, in pages: what the log holds at the moment of the call, program output only. */
 export async function* readSnapshot(
-  store: Store,
+  source: LogSource,
   record: JobRecord,
   request: Pick<FollowRequest, "attempt" | "stream">,
 ): AsyncGenerator<Uint8Array> {
-  const until = await store.lastEntryId(record.id);
+  const until = await source.lastEntryId(record.id);
   // An attempt that begins while this one is being read is not part of it.
   const latest = request.attempt === "latest" ? record.epochs.at(-1) : undefined;
   const lastSelected = latest ?? lastEpoch(record, request.attempt);
   let from = firstEntry(record, request.attempt);
   while (until !== null && compareEntryIds(from, until) <= 0) {
-    const entries = await store.readLog({ id: record.id, from, maxBytes: PAGE_BYTES });
+    const entries = await source.readLog({ id: record.id, from, maxBytes: PAGE_BYTES });
     for (const entry of entries) {
       if (compareEntryIds(entry, until) > 0) return;
       if (lastSelected !== null && entry.epoch > lastSelected) return;

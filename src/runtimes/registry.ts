@@ -38,6 +38,7 @@ export interface RegistryOptions {
 /** A name with a minor version, e.g. `python3.12`: family, major, minor. */
 const MINOR_NAME = /^([a-z]+)(\d{1,4})\.(\d{1,4})$/;
 
+/** The choice among `runtimes`, whose order says which of several is meant by an extension. */
 export function createRuntimeRegistry<R extends RuntimeNames>(
   runtimes: readonly R[],
   options: RegistryOptions,

@@ -127,14 +127,25 @@ describe("kill -9", () => {
 });
 
 describe("SIGTERM", () => {
-  test("lets a running job finish, and takes no new one", async () => {
+  test("lets a running job finish, for its readers too, and takes no new one", async () => {
     const service = await startService();
     const { id } = await submitPython(
       service.url,
       "import time\nprint('up')\ntime.sleep(1)\nprint('finished')\n",
     );
     await readUntil(service.url, id, /data: up\n/);
-    expect(await service.stop()).toBe(0);
+    const following = fetch(`${service.url}/jobs/${id}/logs/stream`).then((each) => each.text());
+    const stopped = service.stop();
+    await service.said(/SIGTERM/);
+    const late = fetch(`${service.url}/jobs/${id}/logs/stream`).then((each) => each.text());
+    const refused = await fetch(`${service.url}/jobs`, { method: "POST", body: "x" });
+    expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([
+      503,
+      "draining",
+    ]);
+    for (const text of await Promise.all([following, late]))
+      expect(text).toMatch(/data: finished\n\nevent: end\n/);
+    expect(await stopped).toBe(0);
     const again = await startService({ dataDir: service.dataDir });
     expect(await getJob(again.url, id)).toMatchObject({ status: "succeeded", attempt: 1 });
     await again.stop();

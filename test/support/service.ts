@@ -9,6 +9,8 @@ export interface RunningService {
   readonly dataDir: string;
   /** Everything it has written to stderr so far. */
   output(): string;
+  /** Resolves once its output matches; rejects when it ends without. */
+  said(pattern: RegExp): Promise<RegExpExecArray>;
   /** SIGTERM; resolves to the exit code. */
   stop(): Promise<number>;
   /** SIGKILL; resolves when the process is gone. */
