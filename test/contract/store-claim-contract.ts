@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { Store } from "../../src/store/store.ts";
+import type { HeldClaim, Store } from "../../src/store/store.ts";
 import {
   appendText,
   claimAny,
@@ -128,7 +128,7 @@ export function claimContract(harness: StoreHarness): void {
       const request = { owner: "w", slot: 0, token: "tok" };
       const claimed = await store.claim(request);
       const lease = { id: first.id, epoch: claimed?.epoch ?? -1, owner: "w" };
-      await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
       expect(await store.claim(request)).toBeNull();
 
       const { id } = await store.submit(newJob());
@@ -166,17 +166,17 @@ export function claimContract(harness: StoreHarness): void {
       });
     });
 
-    test("tells which held jobs are to be cancelled", async () => {
+    test("tells which held claims are to be cancelled", async () => {
       const first = await runningJob(store, "w");
       const second = await runningJob(store, "w");
       await store.requestCancel(second.id);
       const answer = await store.beat({ owner: "w", held: [first, second] });
-      expect(answer).toEqual({ cancelled: [second.id], fenced: [] });
+      expect(answer).toEqual({ cancelled: [claimOf(second)], fenced: [] });
     });
 
-    test("tells which held jobs are no longer the owner's", async () => {
+    test("tells which held claims are no longer the owner's", async () => {
       const ended = await runningJob(store, "w");
-      await store.finish({ ...ended, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...ended, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
       const released = await runningJob(store, "w");
       await store.release(released);
       const retaken = await claimJob(store, released.id, "other");
@@ -187,11 +187,34 @@ export function claimContract(harness: StoreHarness): void {
         owner: "w",
         held: [ended, released, kept, unknown, { ...older, epoch: 1 }],
       });
-      expect([...answer.fenced].sort()).toEqual(
-        [ended.id, released.id, unknown.id, older.id].sort(),
-      );
+      expect(answer.cancelled).toEqual([]);
+      expectSameClaims(answer.fenced, [ended, released, unknown, { id: older.id, epoch: 1 }]);
       const others = await store.beat({ owner: "other", held: [retaken] });
       expect(others.fenced).toEqual([]);
+    });
+
+    test("tells two claims of one job apart, held by the same owner", async () => {
+      const old = await runningJob(store, "w");
+      // As when the worker was away for too long, and took the job again before it heard of it.
+      await store.release(old);
+      const now = await claimJob(store, old.id, "w");
+      for (const held of [
+        [old, now],
+        [now, old],
+      ])
+        expect(await store.beat({ owner: "w", held })).toEqual({
+          cancelled: [],
+          fenced: [claimOf(old)],
+        });
+      await store.requestCancel(old.id);
+      for (const held of [
+        [old, now],
+        [now, old],
+      ])
+        expect(await store.beat({ owner: "w", held })).toEqual({
+          cancelled: [claimOf(now)],
+          fenced: [claimOf(old)],
+        });
     });
   });
 
@@ -202,10 +225,21 @@ export function claimContract(harness: StoreHarness): void {
       await runningJob(store, "a");
       await runningJob(store, "b");
       expect([...(await store.leaseOwners())].sort()).toEqual(["a", "b"]);
-      await store.finish({ ...first, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...first, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
       expect([...(await store.leaseOwners())].sort()).toEqual(["a", "b"]);
       await store.releaseOwner("a");
       expect(await store.leaseOwners()).toEqual(["b"]);
     });
   });
+}
+
+/** A claim as beat names it. */
+function claimOf({ id, epoch }: HeldClaim): HeldClaim {
+  return { id, epoch };
+}
+
+/** In any order. */
+function expectSameClaims(actual: readonly HeldClaim[], expected: readonly HeldClaim[]): void {
+  expect(actual).toHaveLength(expected.length);
+  for (const claim of expected) expect(actual).toContainEqual(claimOf(claim));
 }

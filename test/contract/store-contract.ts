@@ -1,5 +1,6 @@
 import { describe } from "bun:test";
 import { appendContract } from "./store-append-contract.ts";
+import { behindContract } from "./store-behind-contract.ts";
 import { claimContract } from "./store-claim-contract.ts";
 import { endContract } from "./store-end-contract.ts";
 import type { StoreHarness } from "./store-harness.ts";
@@ -17,6 +18,7 @@ export function storeContract(name: string, harness: StoreHarness): void {
       ["submitting", submitContract],
       ["claiming", claimContract],
       ["writing logs", appendContract],
+      ["a log that ends too early", behindContract],
       ["reading logs", readLogContract],
       ["ending", endContract],
       ["handing back", recoveryContract],

@@ -69,7 +69,9 @@ export function endContract(harness: StoreHarness): void {
       const lease = await runningJob(store);
       await appendText(store, lease, { seq: 1, text: "out" });
       const log = { bytes: 3, droppedBytes: 9 };
-      expect(await store.finish({ ...lease, outcome: RICH_OUTCOME, log })).toBe("finished");
+      expect(await store.finish({ ...lease, outcome: RICH_OUTCOME, lastSeq: 1, log })).toEqual({
+        kind: "finished",
+      });
       expect(await recordOf(store, lease.id)).toMatchObject({
         status: "timed_out",
         outcome: RICH_OUTCOME,
@@ -90,48 +92,49 @@ export function endContract(harness: StoreHarness): void {
     test("keeps empty lists and nulls of an outcome", async () => {
       const lease = await runningJob(store);
       const outcome = { ...SUCCEEDED, usage: null, oom: null };
-      await store.finish({ ...lease, outcome, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome, lastSeq: 0, log: EMPTY_LOG });
       expect((await recordOf(store, lease.id)).outcome).toEqual(outcome);
       expect((await expectOneEnd(lease.id))?.seq).toBe(1);
     });
 
     test("is idempotent, and a second one with another outcome changes nothing", async () => {
       const lease = await runningJob(store);
-      await store.finish({ ...lease, outcome: FAILED, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome: FAILED, lastSeq: 0, log: EMPTY_LOG });
       const record = await recordOf(store, lease.id);
       for (const outcome of [FAILED, SUCCEEDED])
         expect(
           await store.finish({
             ...lease,
             outcome,
+            lastSeq: 99,
             log: { bytes: 99, droppedBytes: 99 },
           }),
-        ).toBe("finished");
+        ).toEqual({ kind: "finished" });
       expect(await recordOf(store, lease.id)).toEqual(record);
       await expectOneEnd(lease.id);
     });
 
     test("is fenced for who does not hold the job", async () => {
       const lease = await runningJob(store);
-      const finish = { ...lease, outcome: SUCCEEDED, log: EMPTY_LOG };
+      const finish = { ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG };
       const { epoch } = lease;
-      expect(await store.finish({ ...finish, epoch: epoch - 1 })).toBe("fenced");
-      expect(await store.finish({ ...finish, epoch: epoch + 1 })).toBe("fenced");
-      expect(await store.finish({ ...finish, owner: "other" })).toBe("fenced");
-      expect(await store.finish({ ...finish, id: "no-such-job" })).toBe("fenced");
+      expect(await store.finish({ ...finish, epoch: epoch - 1 })).toEqual({ kind: "fenced" });
+      expect(await store.finish({ ...finish, epoch: epoch + 1 })).toEqual({ kind: "fenced" });
+      expect(await store.finish({ ...finish, owner: "other" })).toEqual({ kind: "fenced" });
+      expect(await store.finish({ ...finish, id: "no-such-job" })).toEqual({ kind: "fenced" });
       expect((await recordOf(store, lease.id)).status).toBe("running");
     });
 
     test("is fenced for an older epoch, before and after the newer one's end", async () => {
       const old = await runningJob(store, "w");
-      const late = { ...old, outcome: FAILED, log: EMPTY_LOG };
+      const late = { ...old, outcome: FAILED, lastSeq: 0, log: EMPTY_LOG };
       await store.release(old);
-      expect(await store.finish(late)).toBe("fenced");
+      expect(await store.finish(late)).toEqual({ kind: "fenced" });
       expect((await recordOf(store, old.id)).status).toBe("queued");
       const now = await claimJob(store, old.id, "w");
-      expect(await store.finish(late)).toBe("fenced");
-      await store.finish({ ...now, outcome: SUCCEEDED, log: EMPTY_LOG });
-      expect(await store.finish(late)).toBe("fenced");
+      expect(await store.finish(late)).toEqual({ kind: "fenced" });
+      await store.finish({ ...now, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
+      expect(await store.finish(late)).toEqual({ kind: "fenced" });
       expect((await recordOf(store, old.id)).outcome).toEqual(SUCCEEDED);
       await expectOneEnd(old.id);
     });
@@ -140,7 +143,9 @@ export function endContract(harness: StoreHarness): void {
       const lease = await runningJob(store, "dead");
       await store.requestCancel(lease.id);
       await store.releaseOwner("dead");
-      expect(await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG })).toBe("fenced");
+      expect(
+        await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),
+      ).toEqual({ kind: "fenced" });
       expect((await recordOf(store, lease.id)).status).toBe("cancelled");
       await expectOneEnd(lease.id);
     });
@@ -191,13 +196,15 @@ export function endContract(harness: StoreHarness): void {
       });
       await appendText(store, lease, { seq: 1, text: "last words" });
       const outcome = outcomeWithoutRun("cancelled", "cancelled", null);
-      expect(await store.finish({ ...lease, outcome, log: EMPTY_LOG })).toBe("finished");
+      expect(await store.finish({ ...lease, outcome, lastSeq: 1, log: EMPTY_LOG })).toEqual({
+        kind: "finished",
+      });
       expect((await expectOneEnd(lease.id))?.seq).toBe(2);
     });
 
     test("changes nothing about an ended job", async () => {
       const lease = await runningJob(store);
-      await store.finish({ ...lease, outcome: FAILED, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome: FAILED, lastSeq: 0, log: EMPTY_LOG });
       const record = await recordOf(store, lease.id);
       expect(await store.requestCancel(lease.id)).toBe("ended");
       expect(await recordOf(store, lease.id)).toEqual(record);
@@ -214,15 +221,15 @@ export function endContract(harness: StoreHarness): void {
       for (let round = 0; round < 15; round += 1) {
         const lease = await runningJob(store, `w${round.toString()}`);
         await Promise.all([
-          store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG }),
+          store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),
           other.requestCancel(lease.id),
           other.releaseOwner(lease.owner),
-          other.finish({ ...lease, outcome: FAILED, log: EMPTY_LOG }),
+          other.finish({ ...lease, outcome: FAILED, lastSeq: 0, log: EMPTY_LOG }),
           store.requestCancel(lease.id),
         ]);
         await expectOneEnd(lease.id);
         const record = await recordOf(store, lease.id);
-        await store.finish({ ...lease, outcome: FAILED, log: EMPTY_LOG });
+        await store.finish({ ...lease, outcome: FAILED, lastSeq: 0, log: EMPTY_LOG });
         expect(await recordOf(store, lease.id)).toEqual(record);
       }
     });
@@ -239,6 +246,7 @@ export function endContract(harness: StoreHarness): void {
             epoch: job.epoch,
             owner: "worker-1",
             outcome: outcomeWithoutRun("cancelled", "cancelled", null),
+            lastSeq: 0,
             log: EMPTY_LOG,
           });
         await expectOneEnd(id);

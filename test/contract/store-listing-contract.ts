@@ -155,7 +155,7 @@ export function listingContract(harness: StoreHarness): void {
       expect(await positions()).toEqual([0, 1, 2, 3]);
       const lease = await claimJob(store, high.id);
       expect(await positions()).toEqual([null, 0, 1, 2]);
-      await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
       await store.requestCancel(first.id);
       expect(await positions()).toEqual([null, null, 0, 1]);
     });
@@ -165,7 +165,7 @@ export function listingContract(harness: StoreHarness): void {
     const finishOne = async (outcome = SUCCEEDED): Promise<string> => {
       const lease = await runningJob(store);
       await appendText(store, lease, { seq: 1, text: "out" });
-      await store.finish({ ...lease, outcome, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome, lastSeq: 1, log: EMPTY_LOG });
       return lease.id;
     };
 
@@ -212,7 +212,9 @@ export function listingContract(harness: StoreHarness): void {
           log: EMPTY_LOG,
         }),
       ).toEqual({ kind: "fenced" });
-      expect(await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG })).toBe("fenced");
+      expect(
+        await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),
+      ).toEqual({ kind: "fenced" });
       const ended = await eventually(
         async () => await store.expired({ olderThanMs: 0, limit: 10 }),
         (ids) => ids.length > 0,

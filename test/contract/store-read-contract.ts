@@ -82,7 +82,7 @@ export function readLogContract(harness: StoreHarness): void {
       expect(await store.lastEntryId(id)).toEqual({ epoch, seq: 0 });
       await appendText(store, lease, { seq: 1, text: "a" });
       expect(await store.lastEntryId(id)).toEqual({ epoch, seq: 1 });
-      await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 1, log: EMPTY_LOG });
       expect(await store.lastEntryId(id)).toEqual({ epoch, seq: 2 });
     });
   });
@@ -101,7 +101,7 @@ export function readLogContract(harness: StoreHarness): void {
       await appendText(store, lease, { seq: 1, text: "a" });
       await expectPrompt(untilAppend);
       const untilEnd = waitOn(id, { epoch, seq: 1 });
-      await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 1, log: EMPTY_LOG });
       await expectPrompt(untilEnd);
     });
 

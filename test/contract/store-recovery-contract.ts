@@ -94,7 +94,7 @@ export function recoveryContract(harness: StoreHarness): void {
       const next = await claimJob(store, lease.id);
       await store.release(lease);
       expect((await recordOf(store, lease.id)).status).toBe("running");
-      await store.finish({ ...next, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...next, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
       await store.release(next);
       expect((await recordOf(store, lease.id)).status).toBe("succeeded");
     });
@@ -147,8 +147,10 @@ export function recoveryContract(harness: StoreHarness): void {
         const record = await recordOf(store, lease.id);
         await store.release(lease);
         const beat = await store.beat({ owner: "dead", held: [lease] });
-        expect(beat.fenced).toEqual([lease.id]);
-        expect(await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG })).toBe("fenced");
+        expect(beat.fenced).toEqual([{ id: lease.id, epoch: lease.epoch }]);
+        expect(
+          await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),
+        ).toEqual({ kind: "fenced" });
         expect(await recordOf(store, lease.id)).toEqual(record);
       });
 

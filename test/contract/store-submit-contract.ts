@@ -125,6 +125,7 @@ export function submitContract(harness: StoreHarness): void {
         epoch: claimed?.epoch ?? -1,
         owner: "w",
         outcome: SUCCEEDED,
+        lastSeq: 0,
         log: EMPTY_LOG,
       });
       expect((await store.submit(job)).status).toBe("succeeded");

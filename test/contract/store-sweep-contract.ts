@@ -50,7 +50,7 @@ export function sweepContract(harness: StoreHarness): void {
   describe("sweep", () => {
     test("leaves a lease that is kept, queued jobs and ended ones alone", async () => {
       const ended = await runningJob(store);
-      await store.finish({ ...ended, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...ended, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
       const lease = await runningJob(store, "alive");
       const queued = await store.submit(newJob());
       const { leaseMs } = harness.timing;
@@ -105,7 +105,7 @@ export function sweepContract(harness: StoreHarness): void {
     test("keeps records, logs and the order of the queue", async () => {
       const ended = await runningJob(store);
       await appendText(store, ended, { seq: 1, text: "out" });
-      await store.finish({ ...ended, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...ended, outcome: SUCCEEDED, lastSeq: 1, log: EMPTY_LOG });
       const ids: string[] = [];
       for (const priority of ["low", "normal", "high", "normal"] as const)
         ids.push((await store.submit(newJob({ priority }))).id);

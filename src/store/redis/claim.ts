@@ -26,8 +26,10 @@ export async function claim(
 /** Store.beat */
 export async function beat(
   { data, keys, timing }: Context,
-  { owner, held }: BeatRequest,
+  { owner, held: claims }: BeatRequest,
 ): Promise<BeatAnswer> {
+  // The latest claim of a job first: where the server has forgotten them all, it is the one to be entered again.
+  const held = [...claims].sort((a, b) => b.epoch - a.epoch);
   const answer = await data.script(
     "beat",
     [...keys.shared, keys.slots(owner), ...held.flatMap(({ id }) => [keys.job(id), keys.log(id)])],
@@ -38,8 +40,12 @@ export async function beat(
       ...held.flatMap(({ id, epoch }) => [id, epoch]),
     ],
   );
-  const [cancelled, fenced] = answer as readonly [readonly string[], readonly string[]];
-  return { cancelled, fenced };
+  const [cancelled, fenced] = answer as readonly [readonly number[], readonly number[]];
+  const isAt = (positions: readonly number[]) =>
+    held
+      .filter((_, index) => positions.includes(index + 1))
+      .map(({ id, epoch }) => ({ id, epoch }));
+  return { cancelled: isAt(cancelled), fenced: isAt(fenced) };
 }
 
 /** Store.leaseOwners */

@@ -12,12 +12,16 @@ export function encodeEnding(outcome: Outcome): readonly [outcome: string, note:
 /** The end of a job that somebody cancelled and that no worker has ended. */
 export const CANCELLED = outcomeWithoutRun("cancelled", "cancelled", null);
 
+/** Results of finish.lua that are no seq. */
+const FENCED = -1;
+const FINISHED = -2;
+
 /** Store.finish */
 export async function finish(
   { data, keys, timing }: Context,
   request: FinishRequest,
 ): Promise<FinishAnswer> {
-  const { id, owner, epoch, outcome, log } = request;
+  const { id, owner, epoch, lastSeq, outcome, log } = request;
   const answer = await data.script(
     "finish",
     [...keys.shared, keys.job(id), keys.log(id)],
@@ -30,9 +34,11 @@ export async function finish(
       ...encodeEnding(outcome),
       log.bytes,
       log.droppedBytes,
+      lastSeq,
     ],
   );
-  return answer === 1 ? "finished" : "fenced";
+  if (answer === FENCED) return { kind: "fenced" };
+  return answer === FINISHED ? { kind: "finished" } : { kind: "behind", lastSeq: Number(answer) };
 }
 
 /** Store.release */

@@ -1,4 +1,4 @@
-import type { BeatAnswer, BeatRequest, ClaimRequest } from "../store.ts";
+import type { BeatAnswer, BeatRequest, ClaimRequest, HeldClaim } from "../store.ts";
 import { encodeEntry, type RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findJob, findRecord, isHeldBy, JOB_COLUMNS, type JobRow } from "./job-row.ts";
@@ -53,12 +53,13 @@ function startAttempt(db: Connection, job: JobRow, request: ClaimRequest): void 
 
 /** Compares what a worker holds with what the store knows. Nothing to renew: a claim lasts as long as this process. */
 export function beat(db: Connection, request: BeatRequest): BeatAnswer {
-  const cancelled: string[] = [];
-  const fenced: string[] = [];
+  const cancelled: HeldClaim[] = [];
+  const fenced: HeldClaim[] = [];
   for (const { id, epoch } of request.held) {
     const job = findJob(db, id);
-    if (job === undefined || !isHeldBy(job, { id, epoch, owner: request.owner })) fenced.push(id);
-    else if (job.cancel_requested === 1) cancelled.push(id);
+    if (job === undefined || !isHeldBy(job, { id, epoch, owner: request.owner }))
+      fenced.push({ id, epoch });
+    else if (job.cancel_requested === 1) cancelled.push({ id, epoch });
   }
   return { cancelled, fenced };
 }

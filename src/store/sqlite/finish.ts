@@ -6,19 +6,21 @@ import type { Connection } from "./connection.ts";
 import { findJob, isHeldBy, type JobRow } from "./job-row.ts";
 import { insertEntry, lastSeq, setLogSize } from "./log.ts";
 
-/** Ends a held job, or confirms that this very claim has ended it before. */
+/** Ends a held job whose log is whole, or confirms that this very claim has ended it before. */
 export function finish(db: Connection, request: FinishRequest): FinishAnswer {
   const job = findJob(db, request.id);
-  if (job === undefined) return "fenced";
+  if (job === undefined) return { kind: "fenced" };
   if (!isHeldBy(job, request)) {
     const wasThisClaim =
       job.finished_by_claim === 1 && job.epoch === request.epoch && job.owner === request.owner;
-    return wasThisClaim ? "finished" : "fenced";
+    return { kind: wasThisClaim ? "finished" : "fenced" };
   }
+  const last = lastSeq(db, job.n, request.epoch);
+  if (last < request.lastSeq) return { kind: "behind", lastSeq: last };
   setLogSize(db, job.n, request.log);
   endJob(db, job, request.outcome);
   db.run("UPDATE job SET finished_by_claim = 1 WHERE n = ?", job.n);
-  return "finished";
+  return { kind: "finished" };
 }
 
 export function requestCancel(db: Connection, id: string): CancelAnswer {

@@ -132,7 +132,7 @@ class SqliteStore implements Store {
 
   async finish(request: FinishRequest): Promise<FinishAnswer> {
     const answer = await this.#writer.call("finish", request);
-    if (answer === "finished") this.#wakeups.wake(logTopic(request.id));
+    if (answer.kind === "finished") this.#wakeups.wake(logTopic(request.id));
     return answer;
   }
 

@@ -39,6 +39,46 @@ describe.skipIf(!hasRedisServer())("a log in Redis", () => {
     expect(log.map(({ seq }) => seq)).toEqual([0, 1, 2, 3, 4]);
   }, 20_000);
 
+  test("a server that came back without its tail does not end the job before it has it again", async () => {
+    const store = await fixture.open();
+    const lease = await runningJob(store, "w");
+    await appendText(store, lease, { seq: 1, text: "1" });
+    await fixture.raw().save();
+    await appendText(store, lease, { seq: 2, text: "2" });
+    await fixture.server().kill9();
+    await fixture.server().restart();
+
+    const end = { ...lease, outcome: SUCCEEDED, lastSeq: 2, log: EMPTY_LOG };
+    expect(await store.finish(end)).toEqual({ kind: "behind", lastSeq: 1 });
+    expect((await recordOf(store, lease.id)).status).toBe("running");
+    await appendText(store, lease, { seq: 2, text: "2" });
+    expect(await store.finish(end)).toEqual({ kind: "finished" });
+    const log = await wholeLog(store, lease.id);
+    expect(log.map(({ seq, kind }) => [seq, kind])).toEqual([
+      [0, "attempt"],
+      [1, "frames"],
+      [2, "frames"],
+      [3, "end"],
+    ]);
+  }, 20_000);
+
+  test("a server that forgot two claims of one job takes back the later one", async () => {
+    const store = await fixture.open();
+    const { id } = await store.submit(newJob());
+    await fixture.raw().save();
+    const old = await claimJob(store, id, "w");
+    await store.release(old);
+    const now = await claimJob(store, id, "w");
+    await fixture.server().kill9();
+    await fixture.server().restart();
+
+    expect(await store.beat({ owner: "w", held: [old, now] })).toEqual({
+      cancelled: [],
+      fenced: [{ id, epoch: old.epoch }],
+    });
+    await appendText(store, now, { seq: 1, text: "one" });
+  }, 20_000);
+
   test("a server that forgot a claim takes its worker back instead of running the job twice", async () => {
     const store = await fixture.open();
     const beaten = await store.submit(newJob());
@@ -65,9 +105,9 @@ describe.skipIf(!hasRedisServer())("a log in Redis", () => {
       lastSeq: 0,
     });
     await appendText(store, leases[1], { seq: 1, text: "one" });
-    expect(await store.finish({ ...leases[2], outcome: SUCCEEDED, log: EMPTY_LOG })).toBe(
-      "finished",
-    );
+    expect(
+      await store.finish({ ...leases[2], outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),
+    ).toEqual({ kind: "finished" });
 
     expect(await claimAny(store, "other")).toBeNull();
     expect(await recordOf(store, beaten.id)).toMatchObject({

@@ -38,9 +38,9 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
         cancelled: [],
         fenced: [],
       });
-      expect(await store.finish({ ...finished, outcome: SUCCEEDED, log: EMPTY_LOG })).toBe(
-        "finished",
-      );
+      expect(
+        await store.finish({ ...finished, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),
+      ).toEqual({ kind: "finished" });
       await store.release(released);
       expect((await recordOf(store, released.id)).status).toBe("queued");
       expect((await store.releaseOwner("dead")).requeued).toEqual([orphan.id]);
@@ -76,7 +76,7 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
       const job = await claimAny(store, "w");
       const lease = { id: job?.id ?? "", epoch: job?.epoch ?? 0, owner: "w" };
       await appendText(store, lease, { seq: 1, text: "once" });
-      await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 1, log: EMPTY_LOG });
     }
     flushing = false;
     await flushes;

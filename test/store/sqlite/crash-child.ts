@@ -47,7 +47,12 @@ async function work(path: string): Promise<void> {
         await appendText(store, lease, { seq, text });
         acknowledge({ kind: "appended", id: job.id, epoch: job.epoch, seq, text });
       }
-      await store.finish({ ...lease, outcome: SUCCEEDED, log: EMPTY_LOG });
+      await store.finish({
+        ...lease,
+        outcome: SUCCEEDED,
+        lastSeq: ENTRIES_PER_JOB,
+        log: EMPTY_LOG,
+      });
       acknowledge({ kind: "finished", id: job.id });
       if (number % 4 !== 0) continue;
       await store.remove(job.id);

@@ -2,7 +2,8 @@
 -- Renews the leases that an owner holds, one that has run out included, as long as no sweep has judged it.
 -- KEYS  1-8 shared   9 the owner's slots   then per held job: job, log
 -- ARGV  1 owner   2 lease ms   3 sweep interval ms   then per held job: id, epoch
--- Result: {ids to cancel, ids that are not the owner's (any more)}
+-- Result: {claims to cancel, claims that are not the owner's (any more)}, each by its position among those held, from 1:
+-- an id alone does not tell an owner's old claim of a job from its new one.
 -- include shared.lua
 local owner, lease, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 judge_silence(now, lease, tonumber(ARGV[3]))
@@ -12,9 +13,9 @@ for index = 1, (#ARGV - 3) / 2 do
   local job, log = KEYS[8 + 2 * index], KEYS[9 + 2 * index]
   if holds(id, job, log, { epoch = epoch, owner = owner, lease = lease }, now) then
     redis.call('ZADD', RUNNING, int(now + lease), id)
-    if redis.call('HGET', job, 'cancel') == '1' then cancelled[#cancelled + 1] = id end
+    if redis.call('HGET', job, 'cancel') == '1' then cancelled[#cancelled + 1] = index end
   else
-    fenced[#fenced + 1] = id
+    fenced[#fenced + 1] = index
   end
 end
 redis.call('PEXPIRE', KEYS[9], int(2 * lease + 60000))

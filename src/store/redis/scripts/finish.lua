@@ -2,13 +2,17 @@
 -- The end of a run, by the claim that ran it.
 -- KEYS  1-8 shared   9 job   10 log
 -- ARGV  1 id   2 owner   3 epoch   4 lease ms   5 status   6 outcome JSON   7 end note JSON   8 bytes   9 dropped bytes
--- Result: 1 finished, now or by an earlier call of this claim; 0 fenced.
+--       10 seq of the last entry that the claim has appended
+-- Result: -1 fenced; -2 finished, now or by an earlier call of this claim; else the seq of the last entry, when the store
+-- has lost what came after it: an end entry now would close a log with its tail missing.
 -- include shared.lua
 local id, job, log, now = ARGV[1], KEYS[9], KEYS[10], now_ms()
 -- Only a finish leaves its claim here: a sweep that ended the same claim as `lost` was first, and stays.
-if redis.call('HGET', job, 'finished_by') == ARGV[3] .. ' ' .. ARGV[2] then return 1 end
+if redis.call('HGET', job, 'finished_by') == ARGV[3] .. ' ' .. ARGV[2] then return -2 end
 local claim = { epoch = ARGV[3], owner = ARGV[2], lease = tonumber(ARGV[4]) }
-if not holds(id, job, log, claim, now) then return 0 end
+if not holds(id, job, log, claim, now) then return -1 end
+local last = tonumber(redis.call('HGET', job, 'seq'))
+if last < tonumber(ARGV[10]) then return last end
 redis.call('HSET', job, 'bytes', ARGV[8], 'dropped', ARGV[9], 'finished_by', ARGV[3] .. ' ' .. ARGV[2])
 end_job(id, job, log, { status = ARGV[5], outcome = ARGV[6], note = ARGV[7] }, now)
-return 1
+return -2
