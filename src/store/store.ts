@@ -152,11 +152,11 @@ export interface Store {
   requestCancel(id: string): Promise<CancelAnswer>;
 
   /**
-   * Takes the next job: high before normal before low priority, first in first out within each; one handed back by
-   * release, sweep or releaseOwner comes before its equals. In one atomic step: state `running`, a new epoch greater
-   * than every one before it, a lease, and the entry `<epoch>-0` of kind attempt, after which nothing that an earlier
-   * epoch writes becomes visible (I3). null when nothing waits. The same owner, slot and token answer the same job
-   * again while it is still running under that claim.
+   * Takes the next job: high before normal before low priority, and within each in the order of submission, so that one
+   * handed back by release, sweep or releaseOwner comes before its equals, and of several such the older first. In one
+   * atomic step: state `running`, a new epoch greater than every one before it, a lease, and the entry `<epoch>-0` of
+   * kind attempt, after which nothing that an earlier epoch writes becomes visible (I3). null when nothing waits. The
+   * same owner, slot and token answer the same job again while it is still running under that claim.
    */
   claim(request: ClaimRequest): Promise<JobRecord | null>;
 
@@ -180,7 +180,7 @@ export interface Store {
   finish(request: FinishRequest): Promise<FinishAnswer>;
 
   /**
-   * Hands a running job back to the head of its queue, or ends it as `cancelled` when that was asked for; the attempt is
+   * Hands a running job back to its place in the queue, or ends it as `cancelled` when that was asked for; the attempt is
    * not counted as a crash. A no-op when fenced.
    */
   release(lease: LeaseKey): Promise<void>;

@@ -82,6 +82,17 @@ export function recoveryContract(harness: StoreHarness): void {
       await claimJob(store, second.id);
     });
 
+    test("puts the older before the younger, whichever came back first", async () => {
+      const ids: string[] = [];
+      for (let index = 0; index < 4; index += 1) ids.push((await store.submit(newJob())).id);
+      const leases = [];
+      for (const id of ids.slice(0, 3)) leases.push(await claimJob(store, id));
+      for (const index of [1, 0, 2]) await store.release(leases[index] ?? expect.unreachable());
+      for (const [position, id] of ids.entries())
+        expect(await store.queuePosition(id)).toBe(position);
+      for (const id of ids) await claimJob(store, id);
+    });
+
     test("twice, or by who does not hold the job, changes nothing", async () => {
       const lease = await runningJob(store, "w");
       const running = await recordOf(store, lease.id);
@@ -154,12 +165,12 @@ export function recoveryContract(harness: StoreHarness): void {
         expect(await recordOf(store, lease.id)).toEqual(record);
       });
 
-      test("a crashed job comes before its equals", async () => {
-        const lease = await runningJob(store, "dead");
-        const waiting = await store.submit(newJob());
+      test("crashed jobs come before their equals, the older first", async () => {
+        const ids: string[] = [];
+        for (let index = 0; index < 12; index += 1) ids.push((await store.submit(newJob())).id);
+        for (const id of ids.slice(0, 10)) await claimJob(store, id, "dead");
         store = await crash(store, "dead");
-        await claimJob(store, lease.id);
-        await claimJob(store, waiting.id);
+        for (const id of ids) await claimJob(store, id, "next");
       });
     });
 }

@@ -7,7 +7,7 @@ import type { Priority } from "../../jobs/job.ts";
 export interface Keys {
   /** The keys that scripts/shared.lua expects first, in its order. */
   readonly shared: readonly string[];
-  /** The queues in the order of their claiming: high, normal, low. LIST of ids; LPUSH new, RPOP take, RPUSH head. */
+  /** The queues in the order of their claiming: high, normal, low. LIST of ids; LPUSH new, RPOP take. */
   readonly queues: readonly string[];
   /** ZSET id -> lease deadline in Redis milliseconds: the only "processing" structure. */
   readonly running: string;

@@ -44,7 +44,8 @@ export async function sweep({ data, keys, timing }: Context): Promise<SweepAnswe
 /** Store.releaseOwner */
 export async function releaseOwner(context: Context, owner: string): Promise<SweepAnswer> {
   const { data, keys } = context;
-  const ids = (await leasesByOwner(context)).get(owner) ?? [];
+  // The latest first, as sweep.lua takes them.
+  const ids = [...((await leasesByOwner(context)).get(owner) ?? [])].reverse();
   const parts: Lists[] = [];
   for (let start = 0; start < ids.length; start += JOBS_PER_CALL) {
     const some = ids.slice(start, start + JOBS_PER_CALL);

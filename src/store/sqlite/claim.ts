@@ -15,7 +15,7 @@ export function claim(db: Connection, request: ClaimRequest): RecordRow | null {
   );
   if (taken !== undefined) return findRecord(db, taken.id) ?? null;
   const next = db.get<JobRow>(
-    `SELECT ${JOB_COLUMNS} FROM job WHERE state = 'queued' ORDER BY priority DESC, place LIMIT 1`,
+    `SELECT ${JOB_COLUMNS} FROM job WHERE state = 'queued' ORDER BY priority DESC, n LIMIT 1`,
   );
   if (next === undefined) return null;
   startAttempt(db, next, request);

@@ -1,3 +1,4 @@
+import type { AttemptReason } from "../../jobs/log-entry.ts";
 import type { RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
@@ -15,33 +16,26 @@ export function submit(db: Connection, job: SubmitRow): RecordRow | undefined {
   const known = findRecord(db, job.id);
   if (known !== undefined) return known;
   const row = db.get<{ n: number }>(
-    `INSERT INTO job (id, state, priority, place, created_at) VALUES (?, 'queued', ?, 0, ?) RETURNING n`,
+    `INSERT INTO job (id, state, priority, created_at) VALUES (?, 'queued', ?, ?) RETURNING n`,
     job.id,
     job.priority,
     Date.now(),
   );
   if (row === undefined) return undefined;
-  db.run("UPDATE job SET place = n WHERE n = ?", row.n);
   db.run("INSERT INTO spec (n, submitted) VALUES (?, ?)", row.n, job.submitted);
   return findRecord(db, job.id);
 }
 
-/** Puts a job back at the head of its queue. Its owner stays in the record: it held the latest claim. */
+/** Puts a job back to its place in the queue. Its owner stays in the record: it held the latest claim. */
 export function requeue(
   db: Connection,
-  job: {
-    readonly n: number;
-    readonly priority: number;
-    readonly crashes: number;
-  },
-  retryReason: string,
+  job: { readonly n: number; readonly crashes: number },
+  retryReason: AttemptReason,
 ): void {
   db.run(
-    `UPDATE job SET state = 'queued', retry_reason = ?, crashes = ?, place = coalesce(
-       (SELECT min(place) - 1 FROM job WHERE state = 'queued' AND priority = ?), n) WHERE n = ?`,
+    "UPDATE job SET state = 'queued', retry_reason = ?, crashes = ? WHERE n = ?",
     retryReason,
     job.crashes,
-    job.priority,
     job.n,
   );
 }

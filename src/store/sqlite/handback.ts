@@ -9,7 +9,7 @@ import { findJob, isHeldBy, JOB_COLUMNS, type JobRow } from "./job-row.ts";
 /** What release did; `none` when the job was not this lease's. */
 export type Released = "requeued" | "cancelled" | "none";
 
-/** Puts a held job back, uncounted; one that somebody has asked to cancel ends here, for nobody needs it to run again. */
+/** Puts a held job back, no crash counted; one that somebody has asked to cancel ends here: nobody needs it to run again. */
 export function release(db: Connection, lease: LeaseKey): Released {
   const job = findJob(db, lease.id);
   if (job === undefined || !isHeldBy(job, lease)) return "none";
@@ -26,7 +26,7 @@ export function releaseOwner(db: Connection, owner: string): SweepAnswer {
   return crashAll(
     db,
     db.all<JobRow>(
-      `SELECT ${JOB_COLUMNS} FROM job WHERE state = 'running' AND owner = ? ORDER BY n DESC`,
+      `SELECT ${JOB_COLUMNS} FROM job WHERE state = 'running' AND owner = ? ORDER BY n`,
       owner,
     ),
   );
@@ -36,14 +36,13 @@ export function releaseOwner(db: Connection, owner: string): SweepAnswer {
 export function recoverAll(db: Connection): SweepAnswer {
   return crashAll(
     db,
-    db.all<JobRow>(`SELECT ${JOB_COLUMNS} FROM job WHERE state = 'running' ORDER BY n DESC`),
+    db.all<JobRow>(`SELECT ${JOB_COLUMNS} FROM job WHERE state = 'running' ORDER BY n`),
   );
 }
 
-/** `jobs` youngest first: each goes to the head of its queue, so that the oldest is at the head in the end. */
 function crashAll(db: Connection, jobs: readonly JobRow[]): SweepAnswer {
   const ids: Record<AfterCrash, string[]> = { requeue: [], lost: [], cancelled: [] };
-  for (const job of jobs) ids[crashOne(db, job)].unshift(job.id);
+  for (const job of jobs) ids[crashOne(db, job)].push(job.id);
   return { requeued: ids.requeue, lost: ids.lost, cancelled: ids.cancelled };
 }
 

@@ -55,16 +55,16 @@ function newestFirst(db: Connection, filter: JobFilter, below: number): Iterable
 }
 
 export function queuePosition(db: Connection, id: string): number | null {
-  const job = db.get<{ priority: number; place: number }>(
-    "SELECT priority, place FROM job WHERE id = ? AND state = 'queued'",
+  const job = db.get<{ priority: number; n: number }>(
+    "SELECT priority, n FROM job WHERE id = ? AND state = 'queued'",
     id,
   );
   if (job === undefined) return null;
   const row = db.get<{ ahead: number }>(
     `SELECT count(*) AS ahead FROM job WHERE state = 'queued'
-       AND (priority > ?1 OR (priority = ?1 AND place < ?2))`,
+       AND (priority > ?1 OR (priority = ?1 AND n < ?2))`,
     job.priority,
-    job.place,
+    job.n,
   );
   return row?.ahead ?? null;
 }

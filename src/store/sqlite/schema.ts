@@ -3,14 +3,14 @@ import { AppError } from "../../errors.ts";
 import { Connection } from "./connection.ts";
 import { recoverAll } from "./handback.ts";
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /*
  * `job` holds what changes, in small rows: every append writes one. What a submit fixes for good may be a megabyte of
  * stdin and lives in `spec`. Both, and the log's chunks, are keyed by `n`, which is never used twice: a removed job's
- * chunks are out of reach at once and can be deleted later, also when its id is submitted again.
+ * chunks are out of reach at once and can be deleted later, also when its id is submitted again. It is also the order in
+ * which queued jobs of one priority wait, so a job that is handed back has its old place again.
  *
- * `place` orders the jobs of one priority: `n` at first; below every other of that priority once handed back.
  * `chunk` is a table with rowids, for large rows clustered by a key make every lookup walk over them.
  */
 const TABLES = `
@@ -19,7 +19,6 @@ CREATE TABLE job (
   id TEXT NOT NULL UNIQUE,
   state TEXT NOT NULL,
   priority INTEGER NOT NULL,
-  place INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   started_at INTEGER,
   finished_at INTEGER,
@@ -36,7 +35,7 @@ CREATE TABLE job (
   finished_by_claim INTEGER NOT NULL DEFAULT 0,
   outcome TEXT
 ) STRICT;
-CREATE INDEX job_queued ON job (priority DESC, place) WHERE state = 'queued';
+CREATE INDEX job_queued ON job (priority DESC, n) WHERE state = 'queued';
 CREATE INDEX job_running ON job (owner) WHERE state = 'running';
 CREATE INDEX job_ended ON job (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX job_by_state ON job (state, n);

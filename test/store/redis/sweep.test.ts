@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SweepAnswer } from "../../../src/store/store.ts";
-import { appendText, newJob, runningJob } from "../../contract/store-harness.ts";
+import { appendText, claimJob, newJob, runningJob } from "../../contract/store-harness.ts";
 import { hasRedisServer } from "../../support/redis-server.ts";
 import { redisFixture, CALM_TIMING } from "./redis-fixture.ts";
 
@@ -114,6 +114,20 @@ describe.skipIf(!hasRedisServer())("sweep grace", () => {
     const pastMs = ((await nowMs()) - 1).toString();
     await fixture.raw().zadd(fixture.keys.running, ...ids.flatMap((id) => [pastMs, id]));
     expect([...(await store.sweep()).requeued].sort()).toEqual([...ids].sort());
+    for (const id of ids) await claimJob(store, id);
+  });
+
+  test("a dead worker's jobs come back in their order, also by two sweeps", async () => {
+    const store = await fixture.open();
+    const older = await runningJob(store, "dead");
+    const younger = await runningJob(store, "dead");
+    const waiting = await store.submit(newJob());
+    await store.sweep();
+    for (const { id } of [older, younger]) {
+      await setDeadline(id, (await nowMs()) - 1);
+      expect((await store.sweep()).requeued).toEqual([id]);
+    }
+    for (const { id } of [older, younger, waiting]) await claimJob(store, id);
   });
 
   test("a lease of a job that is gone is dropped", async () => {

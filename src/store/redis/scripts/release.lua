@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Hands a running job back to the head of its queue, no crash counted; nothing when the claim is not this one. A job
+-- Hands a running job back to its place in the queue, no crash counted; nothing when the claim is not this one. A job
 -- that somebody asked to cancel ends here instead: it is in a queue again, and what is queued ends at once.
 -- KEYS  1-8 shared   9 job   10 log
 -- ARGV  1 id   2 owner   3 epoch   4 reason of the next attempt   5 outcome JSON of a cancelled job   6 its end note JSON

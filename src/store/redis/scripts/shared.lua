@@ -59,11 +59,24 @@ local function end_job(id, job, log, ending, now)
   redis.call('ZADD', ENDED, int(now), id)
 end
 
--- Back to the head of its queue, before its equals, with the reason of the next attempt.
+-- When a job was submitted; 0 for an id that is gone, of which a queue may hold some (claim skips them).
+local function submitted_at(id)
+  return tonumber(redis.call('ZSCORE', ALL, id) or '0')
+end
+
+-- Back to its place in the queue, with the reason of the next attempt. Jobs wait in the order of their submission, so the
+-- only ones before it are older ones that were handed back as well: few, since they all ran a moment ago.
 local function requeue(id, job, reason)
   redis.call('HSET', job, 'state', 'queued', 'retry', reason)
   redis.call('ZREM', RUNNING, id)
-  redis.call('RPUSH', QUEUES[redis.call('HGET', job, 'prio')], id)
+  local queue, submitted, older = QUEUES[redis.call('HGET', job, 'prio')], submitted_at(id), {}
+  local first = redis.call('LINDEX', queue, -1)
+  while first and submitted_at(first) < submitted do
+    older[#older + 1] = redis.call('RPOP', queue)
+    first = redis.call('LINDEX', queue, -1)
+  end
+  redis.call('RPUSH', queue, id)
+  for index = #older, 1, -1 do redis.call('RPUSH', queue, older[index]) end
   ring()
 end
 

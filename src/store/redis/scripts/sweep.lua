@@ -16,7 +16,8 @@ local rules = {
   cancelled = { status = 'cancelled', outcome = ARGV[10], note = ARGV[11] },
 }
 local became = { requeued = {}, lost = {}, cancelled = {} }
-local expired = redis.call('ZRANGEBYSCORE', RUNNING, '-inf', int(now), 'LIMIT', 0, limit)
+-- The latest first: of jobs that are requeued, the younger before the older are the cheaper to put into their places.
+local expired = redis.call('ZRANGE', RUNNING, int(now), '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, limit)
 for _, id in ipairs(expired) do
   local job, log = ARGV[4] .. id, ARGV[5] .. id
   if redis.call('HGET', job, 'state') == 'running' then
