@@ -26,7 +26,6 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "api/upload.ts": "e2e/upload.test.ts",
   "jobs/limits.ts": "e2e/jobs.test.ts",
   "jobs/log-entry.ts": "store/sqlite.test.ts",
-  "jobs/outcome.ts": "store/sqlite.test.ts",
   "jobs/states.ts": "store/sqlite.test.ts",
   "store/store.ts": "store/sqlite.test.ts",
   "store/redis/": "store/redis.test.ts",

@@ -1,3 +1,4 @@
+import { MAX_CRASHES } from "./retry.ts";
 import type { TerminalStatus } from "./states.ts";
 
 /** Why a job ended as it did; tells apart causes that share a status. */
@@ -49,6 +50,24 @@ export interface Outcome {
   readonly warnings: readonly string[];
   /** One sentence about a failure of the sandbox or the worker; null when the program itself decided its end. */
   readonly error: string | null;
+}
+
+/**
+ * The end of a job that somebody asked to cancel and that no worker is there to end: it waits in a queue, was handed
+ * back, or its worker died.
+ */
+export function cancelledWithoutWorker(): Outcome {
+  return outcomeWithoutRun("cancelled", "cancelled", null);
+}
+
+/** The end of a job whose workers died MAX_CRASHES times (invariant I5). */
+export function lostAfterCrashes(): Outcome {
+  const times = MAX_CRASHES.toString();
+  return outcomeWithoutRun(
+    "lost",
+    "worker_lost",
+    `The worker died ${times} times while it ran this job`,
+  );
 }
 
 /** The outcome of a job whose program never ran or whose end nobody saw. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { endNote } from "../../src/jobs/job.ts";
 import type { LogEntry } from "../../src/jobs/log-entry.ts";
-import { type Outcome, outcomeWithoutRun } from "../../src/jobs/outcome.ts";
+import { cancelledWithoutWorker, type Outcome } from "../../src/jobs/outcome.ts";
 import { isTerminal } from "../../src/jobs/states.ts";
 import type { Store } from "../../src/store/store.ts";
 import {
@@ -161,7 +161,7 @@ export function endContract(harness: StoreHarness): void {
       expect(end?.epoch).toBeGreaterThan(0);
       expect(await recordOf(store, id)).toMatchObject({
         status: "cancelled",
-        outcome: outcomeWithoutRun("cancelled", "cancelled", null),
+        outcome: cancelledWithoutWorker(),
         startedAtMs: null,
         epochs: [],
         owner: null,
@@ -195,7 +195,7 @@ export function endContract(harness: StoreHarness): void {
         cancelRequested: true,
       });
       await appendText(store, lease, { seq: 1, text: "last words" });
-      const outcome = outcomeWithoutRun("cancelled", "cancelled", null);
+      const outcome = cancelledWithoutWorker();
       expect(await store.finish({ ...lease, outcome, lastSeq: 1, log: EMPTY_LOG })).toEqual({
         kind: "finished",
       });
@@ -245,7 +245,7 @@ export function endContract(harness: StoreHarness): void {
             id,
             epoch: job.epoch,
             owner: "worker-1",
-            outcome: outcomeWithoutRun("cancelled", "cancelled", null),
+            outcome: cancelledWithoutWorker(),
             lastSeq: 0,
             log: EMPTY_LOG,
           });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { endNote } from "../../src/jobs/job.ts";
-import { outcomeWithoutRun } from "../../src/jobs/outcome.ts";
+import { cancelledWithoutWorker, lostAfterCrashes } from "../../src/jobs/outcome.ts";
 import { afterCrash, MAX_CRASHES } from "../../src/jobs/retry.ts";
 import type { Store } from "../../src/store/store.ts";
 import {
@@ -117,7 +117,7 @@ export function recoveryContract(harness: StoreHarness): void {
       expect(await recordOf(store, lease.id)).toMatchObject({
         status: "cancelled",
         crashes: 0,
-        outcome: outcomeWithoutRun("cancelled", "cancelled", null),
+        outcome: cancelledWithoutWorker(),
       });
       expect((await wholeLog(store, lease.id)).at(-1)).toMatchObject({
         kind: "end",
@@ -200,12 +200,8 @@ async function expectRequeued(store: Store, id: string): Promise<void> {
 
 async function expectEnded(store: Store, id: string, status: "lost" | "cancelled"): Promise<void> {
   const record = await recordOf(store, id);
-  const reason = status === "lost" ? "worker_lost" : "cancelled";
-  expect(record).toMatchObject({
-    status,
-    outcome: { status, reason, exitCode: null, signal: null, artifacts: [] },
-  });
-  expect(record.outcome?.error === null).toBe(status === "cancelled");
+  const outcome = status === "lost" ? lostAfterCrashes() : cancelledWithoutWorker();
+  expect(record).toMatchObject({ status, outcome });
   expect(record.finishedAtMs).toBeGreaterThanOrEqual(record.createdAtMs);
   const log = await wholeLog(store, id);
   expect(log.filter(({ kind }) => kind === "end")).toHaveLength(1);
@@ -215,7 +211,7 @@ async function expectEnded(store: Store, id: string, status: "lost" | "cancelled
       kind: "end",
       epoch: record.epoch,
       seq: 2,
-      end: endNote(outcomeWithoutRun(status, reason, null)),
+      end: endNote(outcome),
     },
   ]);
   expect(await store.queuePosition(id)).toBeNull();

@@ -1,6 +1,6 @@
+import { startWaiting, type Waiter } from "../waiter.ts";
 import { BLOCK_MS, BlockingConnection } from "./blocking-connection.ts";
 import type { DataConnection } from "./connection.ts";
-import { startWaiting, type Waiter } from "./wait.ts";
 
 /**
  * Waits for work. Blocking and claiming are two things: this connection only takes a bell from the wake set, the claim is

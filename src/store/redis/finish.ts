@@ -1,5 +1,5 @@
 import { endNote } from "../../jobs/job.ts";
-import { type Outcome, outcomeWithoutRun } from "../../jobs/outcome.ts";
+import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest, LeaseKey } from "../store.ts";
 import { RETRY_REASON } from "../store.ts";
 import type { Context } from "./context.ts";
@@ -8,9 +8,6 @@ import type { Context } from "./context.ts";
 export function encodeEnding(outcome: Outcome): readonly [outcome: string, note: string] {
   return [JSON.stringify(outcome), JSON.stringify(endNote(outcome))];
 }
-
-/** The end of a job that somebody cancelled and that no worker has ended. */
-export const CANCELLED = outcomeWithoutRun("cancelled", "cancelled", null);
 
 /** Results of finish.lua that are no seq. */
 const FENCED = -1;
@@ -49,7 +46,7 @@ export async function release(
   await data.script(
     "release",
     [...keys.shared, keys.job(id), keys.log(id)],
-    [id, owner, epoch, RETRY_REASON.release, ...encodeEnding(CANCELLED)],
+    [id, owner, epoch, RETRY_REASON.release, ...encodeEnding(cancelledWithoutWorker())],
   );
 }
 
@@ -58,7 +55,7 @@ export async function requestCancel({ data, keys }: Context, id: string): Promis
   const answer = await data.script(
     "cancel",
     [...keys.shared, keys.job(id), keys.log(id)],
-    [id, ...encodeEnding(CANCELLED)],
+    [id, ...encodeEnding(cancelledWithoutWorker())],
   );
   return answer as CancelAnswer;
 }

@@ -1,18 +1,12 @@
-import { outcomeWithoutRun } from "../../jobs/outcome.ts";
+import { cancelledWithoutWorker, lostAfterCrashes } from "../../jobs/outcome.ts";
 import { MAX_CRASHES } from "../../jobs/retry.ts";
 import { RETRY_REASON, type SweepAnswer } from "../store.ts";
 import { leasesByOwner } from "./claim.ts";
 import type { Context } from "./context.ts";
-import { CANCELLED, encodeEnding } from "./finish.ts";
+import { encodeEnding } from "./finish.ts";
 
 /** Bounds the time that one call may keep the server from everyone else. */
 const JOBS_PER_CALL = 100;
-
-const LOST = outcomeWithoutRun(
-  "lost",
-  "worker_lost",
-  `The worker died ${MAX_CRASHES.toString()} times while it ran this job`,
-);
 
 type Lists = readonly [
   requeued: readonly string[],
@@ -32,8 +26,8 @@ export async function sweep({ data, keys, timing }: Context): Promise<SweepAnswe
       keys.logPrefix,
       MAX_CRASHES,
       RETRY_REASON.sweep,
-      ...encodeEnding(LOST),
-      ...encodeEnding(CANCELLED),
+      ...encodeEnding(lostAfterCrashes()),
+      ...encodeEnding(cancelledWithoutWorker()),
     ]);
     const [requeued, lost, cancelled, more] = answer as readonly [...Lists, number];
     parts.push([requeued, lost, cancelled]);
@@ -45,7 +39,7 @@ export async function sweep({ data, keys, timing }: Context): Promise<SweepAnswe
 export async function releaseOwner(context: Context, owner: string): Promise<SweepAnswer> {
   const { data, keys } = context;
   // The latest first, as sweep.lua takes them.
-  const ids = [...((await leasesByOwner(context)).get(owner) ?? [])].reverse();
+  const ids = ((await leasesByOwner(context)).get(owner) ?? []).toReversed();
   const parts: Lists[] = [];
   for (let start = 0; start < ids.length; start += JOBS_PER_CALL) {
     const some = ids.slice(start, start + JOBS_PER_CALL);
@@ -56,8 +50,8 @@ export async function releaseOwner(context: Context, owner: string): Promise<Swe
         owner,
         MAX_CRASHES,
         RETRY_REASON.sweep,
-        ...encodeEnding(LOST),
-        ...encodeEnding(CANCELLED),
+        ...encodeEnding(lostAfterCrashes()),
+        ...encodeEnding(cancelledWithoutWorker()),
         ...some,
       ],
     );

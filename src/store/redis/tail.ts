@@ -1,9 +1,9 @@
 import { compareEntryIds, type EntryId } from "../../jobs/log-entry.ts";
+import { startWaiting, type Waiter } from "../waiter.ts";
 import { BLOCK_MS, BlockingConnection } from "./blocking-connection.ts";
 import { decodeEntryId, encodeEntryId } from "./codec.ts";
 import type { DataConnection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
-import { startWaiting, type Waiter } from "./wait.ts";
 
 interface Watch {
   readonly id: string;

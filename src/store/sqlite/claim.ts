@@ -14,8 +14,9 @@ export function claim(db: Connection, request: ClaimRequest): RecordRow | null {
     token,
   );
   if (taken !== undefined) return findRecord(db, taken.id) ?? null;
+  // SQLite would else choose an index by state and sort the whole queue, for each claim.
   const next = db.get<JobRow>(
-    `SELECT ${JOB_COLUMNS} FROM job WHERE state = 'queued' ORDER BY priority DESC, n LIMIT 1`,
+    `SELECT ${JOB_COLUMNS} FROM job INDEXED BY job_queued WHERE state = 'queued' ORDER BY priority DESC, n LIMIT 1`,
   );
   if (next === undefined) return null;
   startAttempt(db, next, request);

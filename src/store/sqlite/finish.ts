@@ -1,5 +1,5 @@
 import { endNote } from "../../jobs/job.ts";
-import { type Outcome, outcomeWithoutRun } from "../../jobs/outcome.ts";
+import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest } from "../store.ts";
 import { encodeEntry } from "./codec.ts";
 import type { Connection } from "./connection.ts";
@@ -29,7 +29,7 @@ export function requestCancel(db: Connection, id: string): CancelAnswer {
   if (job.state !== "queued" && job.state !== "running") return "ended";
   db.run("UPDATE job SET cancel_requested = 1 WHERE n = ?", job.n);
   if (job.state === "running") return "signalled";
-  endJob(db, job, outcomeWithoutRun("cancelled", "cancelled", null));
+  endJob(db, job, cancelledWithoutWorker());
   return "cancelled";
 }
 

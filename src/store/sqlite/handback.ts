@@ -1,4 +1,4 @@
-import { outcomeWithoutRun } from "../../jobs/outcome.ts";
+import { cancelledWithoutWorker, lostAfterCrashes } from "../../jobs/outcome.ts";
 import { type AfterCrash, afterCrash } from "../../jobs/retry.ts";
 import { type LeaseKey, RETRY_REASON, type SweepAnswer } from "../store.ts";
 import type { Connection } from "./connection.ts";
@@ -14,7 +14,7 @@ export function release(db: Connection, lease: LeaseKey): Released {
   const job = findJob(db, lease.id);
   if (job === undefined || !isHeldBy(job, lease)) return "none";
   if (job.cancel_requested === 1) {
-    endJob(db, job, outcomeWithoutRun("cancelled", "cancelled", null));
+    endJob(db, job, cancelledWithoutWorker());
     return "cancelled";
   }
   requeue(db, job, RETRY_REASON.release);
@@ -54,16 +54,6 @@ function crashOne(db: Connection, job: JobRow): AfterCrash {
     return fate;
   }
   db.run("UPDATE job SET crashes = ? WHERE n = ?", crashes, job.n);
-  endJob(
-    db,
-    job,
-    fate === "cancelled"
-      ? outcomeWithoutRun("cancelled", "cancelled", null)
-      : outcomeWithoutRun(
-          "lost",
-          "worker_lost",
-          `The worker died ${crashes.toString()} times while it ran this job`,
-        ),
-  );
+  endJob(db, job, fate === "cancelled" ? cancelledWithoutWorker() : lostAfterCrashes());
   return fate;
 }

@@ -61,7 +61,7 @@ export function queuePosition(db: Connection, id: string): number | null {
   );
   if (job === undefined) return null;
   const row = db.get<{ ahead: number }>(
-    `SELECT count(*) AS ahead FROM job WHERE state = 'queued'
+    `SELECT count(*) AS ahead FROM job INDEXED BY job_queued WHERE state = 'queued'
        AND (priority > ?1 OR (priority = ?1 AND n < ?2))`,
     job.priority,
     job.n,

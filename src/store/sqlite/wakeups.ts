@@ -1,9 +1,11 @@
+import { startWaiting, type Waiter } from "../waiter.ts";
+
 /**
  * Waits of one process for what the same process does. A wait that begins before a wake-up hears it; to one that begins
  * after it, `isDue` tells what it has missed.
  */
 export class Wakeups {
-  readonly #waiters = new Map<string, Set<() => void>>();
+  readonly #waiters = new Map<string, Set<Waiter>>();
   #isClosed = false;
 
   /**
@@ -16,28 +18,23 @@ export class Wakeups {
     signal: AbortSignal,
   ): Promise<void> {
     if (this.#isClosed || signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = () => {
-      resolve();
-    };
     const waiters = this.#waiters.get(topic) ?? new Set();
-    this.#waiters.set(topic, waiters.add(wake));
-    const timer = setTimeout(wake, request.timeoutMs);
-    signal.addEventListener("abort", wake);
+    const waiter = startWaiting(request.timeoutMs, signal, () => {
+      waiters.delete(waiter);
+      if (waiters.size === 0 && this.#waiters.get(topic) === waiters) this.#waiters.delete(topic);
+    });
+    this.#waiters.set(topic, waiters.add(waiter));
     // Asked only once the wait is registered: a wake-up between the two is heard, not lost.
     const wakeIfDue = async () => {
-      if (await request.isDue()) wake();
+      if (await request.isDue()) waiter.wake();
     };
     wakeIfDue().catch(() => undefined);
-    await promise;
-    clearTimeout(timer);
-    signal.removeEventListener("abort", wake);
-    waiters.delete(wake);
-    if (waiters.size === 0 && this.#waiters.get(topic) === waiters) this.#waiters.delete(topic);
+    await waiter.done;
   }
 
+  /** Ends the waits for `topic` that there are now. */
   wake(topic: string): void {
-    for (const wake of this.#waiters.get(topic) ?? []) wake();
+    for (const waiter of this.#waiters.get(topic) ?? []) waiter.wake();
   }
 
   /** Ends every wait, and every later one at once. */

@@ -6,7 +6,10 @@ export interface Waiter {
   readonly wake: () => void;
 }
 
-/** `onDone` runs before `done` resolves, and again when a waiter is woken again: it takes the waiter off its list. */
+/**
+ * Starts a wait of at most `timeoutMs`, with a signal that has not fired yet. `onDone` runs before `done` resolves, and
+ * again when the waiter is woken again: it takes the waiter off its list. Never before this function has returned.
+ */
 export function startWaiting(timeoutMs: number, signal: AbortSignal, onDone: () => void): Waiter {
   const { promise, resolve } = Promise.withResolvers<void>();
   const wake = (): void => {
