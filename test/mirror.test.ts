@@ -27,6 +27,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "jobs/limits.ts": "e2e/jobs.test.ts",
   "jobs/log-entry.ts": "store/sqlite.test.ts",
   "jobs/states.ts": "store/sqlite.test.ts",
+  "store/listing.ts": "store/sqlite.test.ts",
   "store/store.ts": "store/sqlite.test.ts",
   "store/redis/": "store/redis.test.ts",
   "store/sqlite/": "store/sqlite.test.ts",

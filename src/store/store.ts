@@ -104,7 +104,7 @@ export interface ListRequest {
 export interface ListAnswer {
   /** Newest first. */
   readonly items: readonly JobRecord[];
-  /** Absent on the last page. A page may be short, even empty, and still have a next one: a filter scans a bounded number. */
+  /** Absent on the last page. A page may be short, even empty, and still have a next one: see Store.list. */
   readonly nextCursor?: string;
 }
 
@@ -142,7 +142,10 @@ export interface Store {
   /** The record, or null where there is none (never submitted, or removed). */
   get(id: string): Promise<JobRecord | null>;
 
-  /** Throws `invalid_query` for a cursor that no page gave. */
+  /**
+   * The jobs that the filter lets through, newest first. A page looks at a bounded number of jobs, and stops at
+   * PAGE_SPEC_BYTES of their specs (I9). Throws `invalid_query`, with the field `/cursor`, for a cursor that no page gave.
+   */
   list(request: ListRequest): Promise<ListAnswer>;
 
   /** How many queued jobs will be claimed before this one; null when it is not queued. */

@@ -7,6 +7,7 @@ import type { StoreHarness } from "./store-harness.ts";
 import { listingContract } from "./store-listing-contract.ts";
 import { readLogContract } from "./store-read-contract.ts";
 import { recoveryContract } from "./store-recovery-contract.ts";
+import { retentionContract } from "./store-retention-contract.ts";
 import { submitContract } from "./store-submit-contract.ts";
 import { sweepContract } from "./store-sweep-contract.ts";
 
@@ -23,7 +24,8 @@ export function storeContract(name: string, harness: StoreHarness): void {
       ["ending", endContract],
       ["handing back", recoveryContract],
       ["finding the dead", sweepContract],
-      ["listing and retention", listingContract],
+      ["listing", listingContract],
+      ["retention", retentionContract],
     ] as const)
       describe(about, () => {
         register(harness);

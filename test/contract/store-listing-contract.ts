@@ -1,19 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { JobFilter, JobRecord } from "../../src/jobs/job.ts";
+import { MIB } from "../../src/jobs/limits.ts";
 import type { Store, WorkerInfo } from "../../src/store/store.ts";
 import {
-  appendText,
-  claimAny,
   claimJob,
   EMPTY_LOG,
   eventually,
-  FAILED,
   newJob,
   recordOf,
-  runningJob,
   SUCCEEDED,
   type StoreHarness,
-  wholeLog,
 } from "./store-harness.ts";
 
 export function listingContract(harness: StoreHarness): void {
@@ -131,6 +127,15 @@ export function listingContract(harness: StoreHarness): void {
       expect(ids).toHaveLength(3);
     });
 
+    test("a page stops at 8 MiB of specs, whatever its limit and its filter", async () => {
+      const stdin = "x".repeat(MIB);
+      for (let index = 0; index < 10; index += 1) await store.submit(newJob({ spec: { stdin } }));
+      const everyJob = await pages({}, 200);
+      expect(everyJob.map(({ length }) => length)).toEqual([8, 2]);
+      const noJob = await pages({ label: { name: "pick", value: "me" } }, 3);
+      expect(noJob.map(({ length }) => length)).toEqual([0, 0]);
+    });
+
     test("refuses a cursor that no page gave", async () => {
       for (const cursor of ["nonsense", "", "1.2.3", "😀"])
         expect(
@@ -138,7 +143,11 @@ export function listingContract(harness: StoreHarness): void {
             () => null,
             (error: unknown) => error,
           ),
-        ).toMatchObject({ name: "AppError", code: "invalid_query" });
+        ).toMatchObject({
+          name: "AppError",
+          code: "invalid_query",
+          fields: [{ pointer: "/cursor" }],
+        });
     });
   });
 
@@ -158,88 +167,6 @@ export function listingContract(harness: StoreHarness): void {
       await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
       await store.requestCancel(first.id);
       expect(await positions()).toEqual([null, null, 0, 1]);
-    });
-  });
-
-  describe("expired and remove", () => {
-    const finishOne = async (outcome = SUCCEEDED): Promise<string> => {
-      const lease = await runningJob(store);
-      await appendText(store, lease, { seq: 1, text: "out" });
-      await store.finish({ ...lease, outcome, lastSeq: 1, log: EMPTY_LOG });
-      return lease.id;
-    };
-
-    test("expired lists ended jobs only, oldest end first, at most `limit`", async () => {
-      const first = await finishOne();
-      const second = await finishOne(FAILED);
-      const third = await store.submit(newJob());
-      await eventually(
-        async () => await store.requestCancel(third.id),
-        (answer) => answer !== "signalled",
-      );
-      await runningJob(store);
-      await store.submit(newJob());
-      const ended = await eventually(
-        async () => await store.expired({ olderThanMs: 0, limit: 10 }),
-        (ids) => ids.length >= 3,
-      );
-      expect([...ended].sort()).toEqual([first, second, third.id].sort());
-      const times = await Promise.all(
-        ended.map(async (id) => (await recordOf(store, id)).finishedAtMs ?? 0),
-      );
-      expect(times).toEqual([...times].sort((a, b) => a - b));
-      expect(await store.expired({ olderThanMs: 0, limit: 2 })).toHaveLength(2);
-      expect(await store.expired({ olderThanMs: 3_600_000, limit: 10 })).toEqual([]);
-    });
-
-    test("remove leaves nothing of an ended job", async () => {
-      const id = await finishOne();
-      const { epoch, owner } = await recordOf(store, id);
-      const kept = await finishOne();
-      expect(await store.remove(id)).toBe(true);
-      expect(await store.remove(id)).toBe(false);
-      expect(await store.get(id)).toBeNull();
-      expect(await listed({})).toEqual([kept]);
-      expect(await wholeLog(store, id)).toEqual([]);
-      expect(await store.lastEntryId(id)).toBeNull();
-      expect(await store.requestCancel(id)).toBe("unknown");
-      const lease = { id, epoch, owner: owner ?? "" };
-      expect(
-        await store.append({
-          ...lease,
-          seq: 2,
-          body: { kind: "gap", droppedBytes: 1 },
-          log: EMPTY_LOG,
-        }),
-      ).toEqual({ kind: "fenced" });
-      expect(
-        await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),
-      ).toEqual({ kind: "fenced" });
-      const ended = await eventually(
-        async () => await store.expired({ olderThanMs: 0, limit: 10 }),
-        (ids) => ids.length > 0,
-      );
-      expect(ended).toEqual([kept]);
-      expect(await wholeLog(store, kept)).toHaveLength(3);
-    });
-
-    test("remove frees the id and leaves nothing of the old log behind", async () => {
-      const id = await finishOne();
-      await store.remove(id);
-      await store.submit(newJob({ id }));
-      const lease = await claimJob(store, id);
-      expect(await wholeLog(store, id)).toEqual([
-        { epoch: lease.epoch, seq: 0, kind: "attempt", attempt: 1, reason: null },
-      ]);
-    });
-
-    test("remove never touches an active job", async () => {
-      const lease = await runningJob(store);
-      const queued = await store.submit(newJob());
-      expect(await store.remove(lease.id)).toBe(false);
-      expect(await store.remove(queued.id)).toBe(false);
-      await appendText(store, lease, { seq: 1, text: "here" });
-      expect((await claimAny(store))?.id).toBe(queued.id);
     });
   });
 

@@ -1,5 +1,5 @@
-import { AppError } from "../../errors.ts";
 import { type JobRecord, matchesFilter } from "../../jobs/job.ts";
+import { invalidCursor, PAGE_SPEC_BYTES } from "../listing.ts";
 import type { ListAnswer, ListRequest } from "../store.ts";
 import { decodeRecord } from "./codec.ts";
 import type { Context } from "./context.ts";
@@ -17,8 +17,8 @@ export async function queuePosition({ data, keys }: Context, id: string): Promis
   return position === null ? null : Number(position);
 }
 
-/** How many records one call looks at, whatever its filter lets through. */
-const SCANNED_PER_CALL = 200;
+/** How many records one page looks at, whatever its filter lets through. */
+const SCANNED_PER_PAGE = 200;
 
 /** A place in the listing: just after (that is, older than) this member. */
 interface Place {
@@ -26,7 +26,7 @@ interface Place {
   readonly id: string;
 }
 
-/** Store.list. A filter is applied to SCANNED_PER_CALL records at most; what comes then is the next page's. */
+/** Store.list */
 export async function list(
   context: Context,
   { filter, limit, cursor }: ListRequest,
@@ -34,9 +34,12 @@ export async function list(
   const places = await placesAfter(context, cursor === undefined ? null : decodeCursor(cursor));
   const items: JobRecord[] = [];
   let last: Place | undefined;
+  let leftBytes = PAGE_SPEC_BYTES;
   // In pieces, so that a short page of a long list does not fetch what it will not show.
-  for (let start = 0; start < places.length && items.length < limit; start += limit) {
-    const some = places.slice(start, start + limit);
+  for (let start = 0; start < places.length; start += limit) {
+    if (items.length === limit || leftBytes <= 0) break;
+    const sizes = await specSizes(context, places.slice(start, start + limit));
+    const some = places.slice(start, start + countToFill(leftBytes, sizes));
     const records = await Promise.all(some.map(async ({ id }) => await get(context, id)));
     for (const [index, record] of records.entries()) {
       if (items.length === limit) break;
@@ -44,14 +47,36 @@ export async function list(
       // A null was removed meanwhile.
       if (record !== null && matchesFilter(record, filter)) items.push(record);
     }
+    for (const size of sizes) leftBytes -= size;
   }
-  const reachedEnd = places.length < SCANNED_PER_CALL && last === places.at(-1);
+  const reachedEnd = places.length < SCANNED_PER_PAGE && last === places.at(-1);
   return last === undefined || reachedEnd
     ? { items }
     : { items, nextCursor: `${last.score}_${last.id}` };
 }
 
-/** The next SCANNED_PER_CALL members of the listing, newest first; of one score the greater id comes first. */
+/** The bytes of each place's spec, without the spec; 0 of one that was removed meanwhile. */
+async function specSizes(
+  { data, keys }: Context,
+  places: readonly Place[],
+): Promise<readonly number[]> {
+  return await data.run(
+    async (client) =>
+      await Promise.all(places.map(async ({ id }) => await client.hstrlen(keys.job(id), "job"))),
+  );
+}
+
+/** How many of these, in their order, it takes to fill `bytes`; all of them when they do not. */
+function countToFill(bytes: number, sizes: readonly number[]): number {
+  let leftBytes = bytes;
+  for (const [index, size] of sizes.entries()) {
+    leftBytes -= size;
+    if (leftBytes <= 0) return index + 1;
+  }
+  return sizes.length;
+}
+
+/** The next SCANNED_PER_PAGE members of the listing, newest first; of one score the greater id comes first. */
 async function placesAfter(
   { data, keys }: Context,
   after: Place | null,
@@ -59,15 +84,15 @@ async function placesAfter(
   return await data.run(async (client) => {
     const places: Place[] = [];
     const from = after === null ? "+inf" : after.score;
-    for (let offset = 0; places.length < SCANNED_PER_CALL; offset += SCANNED_PER_CALL) {
-      const range = ["BYSCORE", "REV", "LIMIT", offset, SCANNED_PER_CALL, "WITHSCORES"] as const;
+    for (let offset = 0; places.length < SCANNED_PER_PAGE; offset += SCANNED_PER_PAGE) {
+      const range = ["BYSCORE", "REV", "LIMIT", offset, SCANNED_PER_PAGE, "WITHSCORES"] as const;
       const flat = await client.zrange(keys.all, from, "-inf", ...range);
       for (let index = 0; index + 1 < flat.length; index += 2) {
         const place = { id: flat[index] ?? "", score: flat[index + 1] ?? "" };
         const passed = after !== null && place.score === after.score && place.id >= after.id;
-        if (!passed && places.length < SCANNED_PER_CALL) places.push(place);
+        if (!passed && places.length < SCANNED_PER_PAGE) places.push(place);
       }
-      if (flat.length < 2 * SCANNED_PER_CALL) break;
+      if (flat.length < 2 * SCANNED_PER_PAGE) break;
     }
     return places;
   });
@@ -75,10 +100,6 @@ async function placesAfter(
 
 function decodeCursor(cursor: string): Place {
   const [, score, id] = /^(\d{1,20})_(.+)$/su.exec(cursor) ?? [];
-  if (score === undefined || id === undefined)
-    throw new AppError(
-      "invalid_query",
-      `The cursor ${JSON.stringify(cursor)} is not one that a page gave`,
-    );
+  if (score === undefined || id === undefined) throw invalidCursor();
   return { score, id };
 }

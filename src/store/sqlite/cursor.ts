@@ -1,4 +1,4 @@
-import { AppError } from "../../errors.ts";
+import { invalidCursor } from "../listing.ts";
 
 /** A listing goes on below the `n` of the last job looked at. */
 export function encodeCursor(below: number): string {
@@ -7,9 +7,6 @@ export function encodeCursor(below: number): string {
 
 /** Throws `invalid_query` for what encodeCursor never gave. */
 export function decodeCursor(cursor: string): number {
-  if (!/^[1-9][0-9]{0,14}$/.test(cursor))
-    throw new AppError("invalid_query", "The cursor is not one that a page of this listing gave", {
-      fields: [{ pointer: "/cursor", detail: "Not a cursor of this listing" }],
-    });
+  if (!/^[1-9][0-9]{0,14}$/.test(cursor)) throw invalidCursor();
   return Number(cursor);
 }

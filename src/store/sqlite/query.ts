@@ -1,11 +1,11 @@
 import { matchesFilter, type JobFilter } from "../../jobs/job.ts";
+import { PAGE_SPEC_BYTES } from "../listing.ts";
 import { decodeRecord, RECORD_COLUMNS, type RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
 
-/** A page looks at no more than this many jobs, and at no more than this much JSON: specs may be a megabyte each. */
-const SCAN_LIMIT_JOBS = 2_000;
-const SCAN_LIMIT_CHARS = 8 * 1024 * 1024;
+/** How many jobs one page looks at, whatever its filter lets through. */
+const SCANNED_PER_PAGE = 2_000;
 
 export function getRecord(db: Connection, id: string): RecordRow | null {
   return findRecord(db, id) ?? null;
@@ -29,18 +29,18 @@ export function list(db: Connection, request: ListRows): ListedRows {
   const { filter, limit, below } = request;
   const found: RecordRow[] = [];
   let scannedJobs = 0;
-  let scannedChars = 0;
+  let scannedBytes = 0;
   let last = below;
   for (const row of newestFirst(db, filter, below)) {
     // Looked at only to learn that there is more.
     if (
       found.length === limit ||
-      scannedJobs === SCAN_LIMIT_JOBS ||
-      scannedChars >= SCAN_LIMIT_CHARS
+      scannedJobs === SCANNED_PER_PAGE ||
+      scannedBytes >= PAGE_SPEC_BYTES
     )
       return { rows: found, nextBelow: last };
     scannedJobs += 1;
-    scannedChars += row.submitted.length;
+    scannedBytes += Buffer.byteLength(row.submitted);
     last = row.n;
     if (matchesFilter(decodeRecord(row), filter)) found.push(row);
   }

@@ -9,7 +9,7 @@ export interface ExpiredRequest {
 export function expired(db: Connection, request: ExpiredRequest): readonly string[] {
   return db
     .all<{ id: string }>(
-      "SELECT id FROM job WHERE finished_at <= ? ORDER BY finished_at LIMIT ?",
+      "SELECT id FROM job WHERE finished_at < ? ORDER BY finished_at LIMIT ?",
       Date.now() - request.olderThanMs,
       request.limit,
     )
