@@ -10,7 +10,9 @@ import type { GuestExit, GuestOutput } from "./sandbox.ts";
 /** Above the supervisor's own chunk of 128 KiB and any path. */
 const MAX_RECORD_BYTES = 1024 * 1024;
 const MAX_PATH_BYTES = 1024;
-const MAX_FILES = 10_000;
+const MAX_FILES = 1_000;
+/** Of all paths together: they stay in the job's record, and each listing of jobs carries them. */
+const MAX_ALL_PATHS_BYTES = 256 * 1024;
 /** Wait status, from the kernel: an exit code is a byte, a signal 1..64. */
 const MAX_EXIT_CODE = 255;
 const MAX_SIGNAL = 64;
@@ -53,6 +55,7 @@ export function createGuestOutputReader(
 
   async function* readFiles(): AsyncGenerator<GuestOutput> {
     let totalBytes = 0;
+    let pathBytes = 0;
     for (let files = 0; ; files += 1) {
       const record = await required(next(options.stallMs));
       if (record.type === "T") {
@@ -61,7 +64,9 @@ export function createGuestOutputReader(
       }
       const { path, sizeBytes } = fileHeader(record);
       totalBytes += sizeBytes;
-      if (files >= MAX_FILES || totalBytes > options.maxTotalBytes)
+      pathBytes += record.payload.length;
+      const tooMuch = totalBytes > options.maxTotalBytes || pathBytes > MAX_ALL_PATHS_BYTES;
+      if (files >= MAX_FILES || tooMuch)
         throw new MalformedOutput("More files than the caps allow");
       const bytes = fileBytes(sizeBytes);
       if (path === null) leftOut += 1;

@@ -34,7 +34,7 @@ const GENERATED: Readonly<Record<string, string>> = {
 /** Public, world-readable files that programs need: the linker's cache, the time zone, OpenSSL's settings. */
 const COPIED = ["ld.so.cache", "localtime", "ssl/openssl.cnf"];
 /** alternatives: targets of many links in /usr/bin; the others: CA certificates on Debian and Fedora. */
-const MOUNTED = ["alternatives", "ssl/certs", "pki/tls", "pki/ca-trust"];
+const MOUNTED = ["alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust"];
 
 /**
  * Writes them under `runtimeDir`, made with 0755 where it is missing: a guest's uid must be able to reach it. Throws

@@ -32,7 +32,9 @@ sub SIGKILL () { 9 } sub O_WRONLY_CREAT_EXCL () { 0301 } sub O_RDWR_CREAT_EXCL (
 sub O_RDONLY_NONBLOCK () { 04000 } sub MAX_RECORD_BYTES () { 1 << 20 } sub READ_BYTES () { 1 << 17 }
 sub NOFILE_SOFT () { 1024 } sub NOFILE_HARD () { 4096 }
 # Caps on what is handed out; more is left out and counted. Entries bound the time that a directory of millions costs.
-sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_FILES () { 10_000 } sub MAX_ENTRIES () { 200_000 }
+sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_FILES () { 1_000 } sub MAX_ENTRIES () { 200_000 }
+# All paths together, with 8 bytes of size each as guest-output.ts counts them: they stay in the job's record.
+sub MAX_ALL_PATHS_BYTES () { 1 << 18 }
 # The rlimits' numbers are generic on both machines (asm-generic/resource.h).
 my %rlimit = (cpu => 0, fsize => 1, data => 2, core => 4, nproc => 6, nofile => 7, as => 9);
 
@@ -235,7 +237,7 @@ sub send_record { write_all($result, pack('aN', $_[0], length $_[1]) . $_[1]) or
 
 # Nothing else is alive by now, so that what lstat saw is what open finds. Paths stay far below PATH_MAX.
 sub hand_out_files {
-    my ($left_out, $files, $bytes, $entries) = (0, 0, 0, 0);
+    my ($left_out, $files, $bytes, $path_bytes, $entries) = (0, 0, 0, 0, 0);
     my @directories = (['', 0]);
     while (my $next = shift @directories) {
         my ($prefix, $depth) = @$next;
@@ -254,9 +256,10 @@ sub hand_out_files {
             }
             next if !-f _ || untouched_input($path, @stat);
             if (length $path > MAX_PATH_BYTES || $files >= MAX_FILES || $bytes + $stat[7] > $option{output}
-                || !hand_out($path)) { $left_out++; next }
+                || $path_bytes + 8 + length $path > MAX_ALL_PATHS_BYTES || !hand_out($path)) { $left_out++; next }
             $files++;
             $bytes += $stat[7];
+            $path_bytes += 8 + length $path;
         }
     }
     send_record('T', pack('N', $left_out));

@@ -144,3 +144,13 @@ describe("what a hostile guest says is refused", () => {
     expect(await files(source).catch(String)).toContain("Nothing came for 30 ms");
   });
 });
+
+test("paths that would bloat the job's record are refused, however small the files", async () => {
+  const name = (index: number) => `${String(index).padStart(4, "0")}${"x".repeat(1000)}`;
+  const many = Array.from({ length: 300 }, (_, index) => record("F", u64(0n), name(index)));
+  const source = reader(Buffer.concat([...many, END]));
+  const error = await files(source).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(MalformedOutput);
+  const few = Buffer.concat([...many.slice(0, 250), END]);
+  expect(Object.keys(await files(reader(few))).length).toBe(250);
+});

@@ -1,6 +1,5 @@
 import { open, readdir, realpath } from "node:fs/promises";
-import { homedir } from "node:os";
-import { basename, dirname, join, sep } from "node:path";
+import { basename, join, sep } from "node:path";
 import type { ReadOnlyMount } from "../../sandbox/sandbox.ts";
 
 /*
@@ -47,19 +46,8 @@ export function binaryMount(binary: string): readonly ReadOnlyMount[] {
   return isOfSystem(binary) ? [] : [{ hostPath: binary }];
 }
 
-/**
- * Nothing for what every guest sees; else the installation's directory (`<prefix>/bin/<binary>`), or null where that would show guests
- * a home directory, or more.
- */
-export function prefixMount(binary: string): readonly ReadOnlyMount[] | null {
-  if (isOfSystem(binary)) return [];
-  const prefix = dirname(dirname(binary));
-  const home = homedir();
-  const tooWide = prefix === sep || prefix === home || isUnder(home, prefix);
-  return tooWide || basename(dirname(binary)) !== "bin" ? null : [{ hostPath: prefix }];
-}
-
-function isOfSystem(path: string): boolean {
+/** Whether every guest sees `path` without a mount of its own. */
+export function isOfSystem(path: string): boolean {
   return SYSTEM_DIRECTORIES.some((directory) => isUnder(path, directory));
 }
 

@@ -1,7 +1,9 @@
+import { existsSync, readdirSync } from "node:fs";
 import { chmod, copyFile, mkdir } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { asGiven, prefixMount, realBinary, versionBins } from "./find-binary.ts";
+import type { ReadOnlyMount } from "../../sandbox/sandbox.ts";
+import { asGiven, isOfSystem, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
 
 /** CPython 3: every minor version is a runtime of its own. */
@@ -14,7 +16,7 @@ export const python: Language = {
   },
   candidates,
   describe({ binary, name }, supportDirectory) {
-    const mounts = prefixMount(binary);
+    const mounts = installationMounts(binary);
     if (mounts === null) return null;
     const site = siteDirectory(supportDirectory);
     return {
@@ -33,6 +35,22 @@ export const python: Language = {
   },
 };
 const REAL_NAME = /^python3\.\d+$/;
+
+/**
+ * What guests must see of an installation at `<prefix>/bin/python3.N`: the binary, its library and its shared object, and
+ * not the prefix itself, which may well be a directory with other people's files beside `bin`. Nothing for what every
+ * guest sees anyway; null where there is no such installation.
+ */
+export function installationMounts(binary: string): readonly ReadOnlyMount[] | null {
+  if (isOfSystem(binary)) return [];
+  const library = join(dirname(dirname(binary)), "lib");
+  const modules = join(library, basename(binary));
+  if (basename(dirname(binary)) !== "bin" || !existsSync(modules)) return null;
+  const shared = readdirSync(library).filter((name) => /^libpython3[\d.]*\.so[\d.]*$/.test(name));
+  return [binary, modules, ...shared.map((name) => join(library, name))].map((hostPath) => ({
+    hostPath,
+  }));
+}
 
 function siteDirectory(supportDirectory: string): string {
   return join(supportDirectory, "python");

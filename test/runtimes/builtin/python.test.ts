@@ -1,4 +1,9 @@
 import { expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { installationMounts } from "../../../src/runtimes/builtin/python.ts";
 
 import { Printed, textInput } from "../../support/guests.ts";
 import { DEFAULT_LIMITS } from "../../support/guests.ts";
@@ -71,4 +76,20 @@ test("threads, processes and a closed stdout work", async () => {
       "sys.stdout.flush()\nsubprocess.run([sys.executable, '-c', 'print(\"child\")'])",
   );
   expect(stdout).toBe("thread\nchild\n");
+});
+
+test("of an installation outside /usr guests see the interpreter and its library, nothing beside them", () => {
+  const prefix = mkdtempSync(join(tmpdir(), "python-prefix-"));
+  for (const directory of ["bin", "lib/python3.12", "lib/other", "secrets"])
+    mkdirSync(join(prefix, directory), { recursive: true });
+  writeFileSync(join(prefix, "lib/libpython3.12.so.1.0"), "");
+  expect(installationMounts(join(prefix, "bin/python3.12"))).toEqual([
+    { hostPath: join(prefix, "bin/python3.12") },
+    { hostPath: join(prefix, "lib/python3.12") },
+    { hostPath: join(prefix, "lib/libpython3.12.so.1.0") },
+  ]);
+  expect(installationMounts(join(prefix, "bin/python3.13"))).toBeNull();
+  expect(installationMounts(join(prefix, "secrets/python3.12"))).toBeNull();
+  expect(installationMounts("/usr/bin/python3.12")).toEqual([]);
+  rmSync(prefix, { recursive: true });
 });
