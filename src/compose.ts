@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { access, constants, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -43,7 +43,9 @@ export interface Storage {
 /** Opens the store and the job folders. Throws AppError `store_unavailable` with a sentence for the operator. */
 export async function openStorage(config: Config): Promise<Storage> {
   await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
-  const files = await openLocalFiles(config.jobDataDir);
+  const files = await openLocalFiles(config.jobDataDir, {
+    minFreeBytes: config.minFreeDiskMb * MIB,
+  });
   const timing = { ...DEFAULT_TIMING, leaseMs: config.leaseMs };
   if (config.redisUrl === undefined) {
     const store = await openSqliteStore({ path: join(config.jobDataDir, "jobs.sqlite") });
@@ -97,7 +99,7 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     report,
     openSandbox: async () => {
       // Not below the data directory: the uids that guests run as could not reach it there.
-      runtimeDir = await mkdtemp(join(tmpdir(), "job-runner-"));
+      runtimeDir = await mkdtemp(join(await runtimeParent(), "job-runner-"));
       return {
         sandbox: createSandbox(config, runtimeDir),
         close: () => rm(runtimeDir, { recursive: true, force: true }),
@@ -124,6 +126,14 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     sandbox: () => execution.status(),
     runtimes: () => execution.runtimes(),
   };
+}
+
+/** /run where that is ours to use, as for root: what cleans /tmp on an idle host does not touch it. */
+async function runtimeParent(): Promise<string> {
+  return access("/run", constants.W_OK).then(
+    () => "/run",
+    () => tmpdir(),
+  );
 }
 
 function createSandbox(config: Config, runtimeDir: string): Sandbox {

@@ -155,6 +155,12 @@ const VARIABLES = {
     { min: 1, max: MANY },
     "Largest log a job may ask for, in MiB.",
   ),
+  minFreeDiskMb: integer(
+    "MIN_FREE_DISK_MB",
+    256,
+    { min: 0, max: MANY },
+    "With less free space, in MiB, where the job folders are, nothing more is put there.",
+  ),
   retentionSec: integer(
     "RETENTION_SEC",
     86_400,

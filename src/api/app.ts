@@ -34,7 +34,8 @@ export function createApi(ports: ApiPorts): Api {
       const requestId = requestIds.get(request) ?? "";
       const allowed = code === "NOT_FOUND" ? allowedMethods(request, routes) : [];
       const known = translate(error, code, { request, allowed });
-      if (!(known instanceof AppError)) ports.onError(error, requestId);
+      const isOurs = !(known instanceof AppError) || known.code === "store_unavailable";
+      if (isOurs) ports.onError(error, requestId);
       const response = problemResponse(known, request, requestId);
       if (allowed.length > 0) response.headers.set("Allow", allowed.join(", "));
       return response;
@@ -56,8 +57,9 @@ export function createApi(ports: ApiPorts): Api {
     routes,
     async fetch(received) {
       const isHead = received.method === "HEAD";
+      const usable = withUsableUrl(received);
       // Elysia's own HEAD reads the whole body to learn its length, that of an endless stream too.
-      const request = withUsableUrl(isHead ? new Request(received, { method: "GET" }) : received);
+      const request = isHead ? new Request(usable, { method: "GET" }) : usable;
       const requestId = requestIdOf(request);
       requestIds.set(request, requestId);
       const response = await app.fetch(request);
@@ -75,6 +77,8 @@ function requestIdOf(request: Request): string {
   return /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
+const NOBODY = "http://host.invalid";
+
 /**
  * Without a Host that fits a URL (an HTTP/1.0 probe, or garbage) a request has no URL either. It gets one under a name
  * that nobody has (RFC 2606), so that the guard decides on it like on any other.
@@ -82,7 +86,9 @@ function requestIdOf(request: Request): string {
 function withUsableUrl(request: Request): Request {
   if (URL.canParse(request.url)) return request;
   const path = request.url.replace(/^[a-z]+:\/\/[^/]*/i, "");
-  return new Request(`http://host.invalid${path.startsWith("/") ? path : "/"}`, request);
+  // Normalised, as every other URL is by now: the guard and the router must not see two different paths.
+  const url = URL.parse(path, NOBODY) ?? new URL(NOBODY);
+  return new Request(url.origin === NOBODY ? url.href : NOBODY, request);
 }
 
 /** For HEAD: the server drops a body by itself, but with a stream it drops the length that we gave as well. */
@@ -100,11 +106,14 @@ function checkUrl(request: Request): void {
   } catch {
     throw new AppError("bad_request", `The path ${pathname} is not validly percent-encoded.`);
   }
-  for (const name of new Set(searchParams.keys()))
-    if (searchParams.getAll(name).length > 1)
+  const seen = new Set<string>();
+  for (const name of searchParams.keys()) {
+    if (seen.has(name))
       throw invalidQuery([
         { pointer: `/${escapePointer(name)}`, detail: "The parameter is given twice." },
       ]);
+    seen.add(name);
+  }
 }
 
 /** Elysia's own errors as ours; everything else as it is. */

@@ -25,6 +25,9 @@ const STATUS: Record<ErrorCode, { readonly status: number; readonly title: strin
 /** Seconds after which a 503 may be tried again, where the error does not say. */
 const DEFAULT_RETRY_AFTER_SEC = 5;
 
+const STORE_AWAY =
+  "The job store does not answer at the moment; what was sent may or may not be stored.";
+
 /** Every code with its status, for the API description. */
 export function errorStatuses(): ReadonlyMap<ErrorCode, number> {
   return new Map(
@@ -53,7 +56,8 @@ export function problemResponse(error: unknown, request: Request, requestId: str
     type: `urn:job-runner:problem:${known.code}`,
     title,
     status,
-    detail: known.message,
+    // Why the store does not answer names addresses of the operator's, whose log has it.
+    detail: known.code === "store_unavailable" ? STORE_AWAY : known.message,
     instance: new URL(request.url).pathname,
     code: known.code,
     errors: known.fields.map(({ pointer, detail }) => ({ pointer, detail })),

@@ -8,6 +8,7 @@ import {
   rename,
   rmdir,
   stat,
+  statfs,
   unlink,
 } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,6 +31,8 @@ import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
  * into a tree that a program shaped (a recursive removal of 3,000 nested levels takes half a minute).
  */
 
+/** How much is written between two looks at the free space. */
+const CHECK_SPACE_EVERY_BYTES = 16 * 1024 * 1024;
 const UPLOADS = ".uploads";
 const STAGED = "job";
 const INPUT = "input";
@@ -37,14 +40,24 @@ const ARTIFACTS = "artifacts";
 
 const READ_BYTES = 256 * 1024;
 
+export interface LocalFilesOptions {
+  /** With less free space on the disk than this, files are refused with `storage_full`: the store is on it as well. */
+  readonly minFreeBytes: number;
+}
+
+interface Place extends LocalFilesOptions {
+  readonly root: string;
+}
+
 /** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
-export async function openLocalFiles(root: string): Promise<FileStore> {
+export async function openLocalFiles(root: string, options: LocalFilesOptions): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
+  const place = { root, ...options };
   return {
-    beginUpload: (jobId) => beginUpload(root, jobId),
+    beginUpload: (jobId) => beginUpload(place, jobId),
     readInput: (jobId, file) => readBlob(join(root, jobId, INPUT, file.blob)),
     artifactWriter: (jobId, epoch) =>
-      artifactWriter(join(root, jobId, ARTIFACTS, String(epoch)), String(epoch)),
+      artifactWriter(place, { folder: join(root, jobId, ARTIFACTS, String(epoch)), epoch }),
     readArtifact: (jobId, artifact, range) =>
       readRange(join(root, jobId, ARTIFACTS, artifact.blob), range),
     remove: (jobId) => removeJob(join(root, jobId)),
@@ -52,7 +65,8 @@ export async function openLocalFiles(root: string): Promise<FileStore> {
   };
 }
 
-async function beginUpload(root: string, jobId: string): Promise<Upload> {
+async function beginUpload(place: Place, jobId: string): Promise<Upload> {
+  const { root } = place;
   const marker = join(root, UPLOADS, jobId);
   const staged = join(marker, STAGED);
   await translateDiskErrors(() =>
@@ -62,7 +76,7 @@ async function beginUpload(root: string, jobId: string): Promise<Upload> {
   return {
     async add({ path, role, bytes }) {
       const blob = String(count++);
-      const { sizeBytes, sha256 } = await writeBlob(join(staged, INPUT, blob), bytes);
+      const { sizeBytes, sha256 } = await writeBlob(place, join(staged, INPUT, blob), bytes);
       return { path, role, blob, sizeBytes, sha256 } satisfies InputFile;
     },
     commit: () =>
@@ -82,13 +96,16 @@ async function discardUpload(root: string, jobId: string): Promise<void> {
   await removeEmpty(join(root, UPLOADS, jobId));
 }
 
-function artifactWriter(folder: string, epoch: string): ArtifactWriter {
+function artifactWriter(
+  place: Place,
+  { folder, epoch }: { readonly folder: string; readonly epoch: number },
+): ArtifactWriter {
   let count = 0;
   return {
     async add({ path, bytes, unlessHash }) {
       const number = String(count++);
       await translateDiskErrors(() => mkdir(folder, { recursive: true, mode: 0o700 }));
-      const { sizeBytes, sha256 } = await writeBlob(join(folder, number), bytes);
+      const { sizeBytes, sha256 } = await writeBlob(place, join(folder, number), bytes);
       if (sha256 === unlessHash) {
         await unlink(join(folder, number));
         return null;
@@ -100,11 +117,13 @@ function artifactWriter(folder: string, epoch: string): ArtifactWriter {
 
 /** Writes a new file through to the disk; a partial one is removed when its source or the disk fails. */
 async function writeBlob(
+  place: Place,
   path: string,
   bytes: AsyncIterable<Uint8Array>,
 ): Promise<{ sizeBytes: number; sha256: string }> {
   const hash = createHash("sha256");
   let sizeBytes = 0;
+  let uncheckedBytes = Number.POSITIVE_INFINITY;
   // Truncates: the worker of a second attempt at the same epoch does not exist, but a retried write within one does.
   const file = await translateDiskErrors(() => open(path, "w", 0o600));
   try {
@@ -112,6 +131,11 @@ async function writeBlob(
       hash.update(chunk);
       sizeBytes += chunk.length;
       countStreamedBytes(chunk.length);
+      uncheckedBytes += chunk.length;
+      if (uncheckedBytes > CHECK_SPACE_EVERY_BYTES) {
+        await checkFreeSpace(place);
+        uncheckedBytes = 0;
+      }
       await translateDiskErrors(() => writeAll(file, chunk));
     }
     await translateDiskErrors(() => file.datasync());
@@ -122,6 +146,16 @@ async function writeBlob(
   }
   await file.close();
   return { sizeBytes, sha256: hash.digest("hex") };
+}
+
+/** Throws `storage_full` before the disk is: what is left belongs to the store, and to the ends of jobs that run. */
+async function checkFreeSpace({ root, minFreeBytes }: Place): Promise<void> {
+  const { bavail, bsize } = await statfs(root);
+  if (bavail * bsize < minFreeBytes)
+    throw new AppError(
+      "storage_full",
+      "The disk that holds the job folders has less free space than MIN_FREE_DISK_MB.",
+    );
 }
 
 async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {

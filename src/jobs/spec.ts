@@ -12,6 +12,7 @@ const MAX_STRING_BYTES = 128 * 1024 - 1;
 const MAX_ARGUMENTS_BYTES = 1024 * 1024;
 const MAX_STDIN_BYTES = MIB;
 const MAX_LABELS = 32;
+const MAX_ENV_NAMES = 1000;
 
 const ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$";
 
@@ -53,7 +54,12 @@ export const JobSpecSchema = Type.Object(
         ),
       ]),
     ),
-    env: Type.Optional(Type.Record(Type.String({ pattern: ENV_NAME }), Type.String(), closed)),
+    env: Type.Optional(
+      Type.Record(Type.String({ pattern: ENV_NAME }), Type.String(), {
+        ...closed,
+        maxProperties: MAX_ENV_NAMES,
+      }),
+    ),
     stdin: Type.Optional(Type.String()),
     install: Type.Optional(Type.Boolean()),
     limits: Type.Optional(

@@ -1,6 +1,9 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 import type { LogSize } from "../jobs/job.ts";
 import { type Frame, framesByteLength, type LogBody, type StreamName } from "../jobs/log-entry.ts";
 import type { AppendAnswer } from "../store/store.ts";
+import { takeFrames } from "./frames.ts";
 import { incompleteTailLength } from "./utf8.ts";
 
 /*
@@ -21,6 +24,8 @@ const ENTRY_MAX_BYTES = 64 * 1024;
 const BUFFER_MAX_BYTES = 1024 * 1024;
 /** The same for a program that writes single bytes, each of which costs an object here. */
 const BUFFER_MAX_FRAMES = 8192;
+/** Once output is dropped, the pipe is read at most a thousand times a second, which is 64 MiB. */
+const DROPPING_PAUSE_MS = 1;
 /** How much and how long answered entries are kept, for a store that loses its last second in a crash. */
 const SPOOL_MAX_BYTES = 4 * 1024 * 1024;
 const SPOOL_KEEP_MS = 3_000;
@@ -94,6 +99,8 @@ export class LogCollector {
     this.#held[stream] = bytes.slice(bytes.length - tail);
     this.#accept(stream, bytes.subarray(0, bytes.length - tail));
     while (this.#isFull() && !this.#fenced) await this.#roomMade.promise;
+    // Nothing is kept of what comes now: a program that floods its output is not worth a core of this service.
+    if (this.#droppedBytes > 0) await delay(DROPPING_PAUSE_MS);
   }
 
   /** One stream has ended: what was held back for the rest of a character will not be completed. */
@@ -261,43 +268,4 @@ const EMPTY = new Uint8Array(0);
 
 function bodyByteLength(body: LogBody): number {
   return body.kind === "frames" ? framesByteLength(body.frames) : 0;
-}
-
-/** Takes frames from the front of `queue`, neighbours of one stream joined, up to `maxBytes` and never none. */
-function takeFrames(queue: Frame[], maxBytes: number): Frame[] {
-  const taken: Frame[] = [];
-  let room = maxBytes;
-  let count = 0;
-  for (const frame of queue) {
-    if (room === 0) break;
-    const bytes = frame.bytes.subarray(0, splitPoint(frame.bytes, room));
-    if (bytes.length === 0) break;
-    taken.push({ stream: frame.stream, bytes });
-    room -= bytes.length;
-    if (bytes.length < frame.bytes.length) {
-      queue[count] = { stream: frame.stream, bytes: frame.bytes.subarray(bytes.length) };
-      break;
-    }
-    count++;
-  }
-  queue.splice(0, count);
-  return joinNeighbours(taken);
-}
-
-/** How many bytes of a frame to take into `room`: not the beginning of a character without its rest. */
-function splitPoint(bytes: Uint8Array, room: number): number {
-  if (bytes.length <= room) return bytes.length;
-  return room - incompleteTailLength(bytes.subarray(0, room));
-}
-
-function joinNeighbours(frames: readonly Frame[]): Frame[] {
-  const joined: Frame[] = [];
-  let run: Uint8Array[] = [];
-  for (const [index, frame] of frames.entries()) {
-    run.push(frame.bytes);
-    if (frames[index + 1]?.stream === frame.stream) continue;
-    joined.push({ stream: frame.stream, bytes: run.length > 1 ? Buffer.concat(run) : frame.bytes });
-    run = [];
-  }
-  return joined;
 }

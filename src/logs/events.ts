@@ -56,30 +56,32 @@ export function parseEventId(text: string): EventId | null {
 
 /** Turns entries, given in order, into events. */
 export interface EventCutter {
-  /** The events that `entry` completes. `skipBytes`: of a log resumed inside this entry, what the client has. */
-  push(entry: LogEntry, skipBytes?: number): LogEvent[];
+  /**
+   * The events that `entry` completes, made one by one as they are asked for: an entry of newlines holds 65,536 of them.
+   * To be read to their end before the next push. `skipBytes`: of a log resumed inside this entry, what the client has.
+   */
+  push(entry: LogEntry, skipBytes?: number): Generator<LogEvent>;
 }
 
 /** A cutter for one reader; it remembers an unfinished line between entries, at most 64 KiB of it. */
 export function createEventCutter(options: EventOptions): EventCutter {
   const cut = options.mode === "plain" ? new LineCutter() : new PieceCutter();
   return {
-    push(entry, skipBytes = 0) {
-      if (entry.kind === "frames") {
-        const events: LogEvent[] = [];
-        let offset = 0;
-        for (const { stream, bytes } of entry.frames) {
-          const start = Math.min(Math.max(skipBytes - offset, 0), bytes.length);
-          const position = { epoch: entry.epoch, seq: entry.seq, offset };
-          offset += bytes.length;
-          if (options.stream !== undefined && stream !== options.stream) continue;
-          if (start > 0) cut.skipped(bytes[start - 1] ?? 0);
-          if (start < bytes.length) events.push(...cut.frame(stream, bytes, start, position));
-        }
-        return events;
+    *push(entry, skipBytes = 0) {
+      if (entry.kind !== "frames") {
+        yield* cut.flush();
+        yield note(entry, { epoch: entry.epoch, seq: entry.seq, offset: 0 });
+        return;
       }
-      const id = { epoch: entry.epoch, seq: entry.seq, offset: 0 };
-      return [...cut.flush(), note(entry, id)];
+      let offset = 0;
+      for (const { stream, bytes } of entry.frames) {
+        const start = Math.min(Math.max(skipBytes - offset, 0), bytes.length);
+        const position = { epoch: entry.epoch, seq: entry.seq, offset };
+        offset += bytes.length;
+        if (options.stream !== undefined && stream !== options.stream) continue;
+        if (start > 0) cut.skipped(bytes[start - 1] ?? 0);
+        if (start < bytes.length) yield* cut.frame(stream, bytes, start, position);
+      }
     },
   };
 }

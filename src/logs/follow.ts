@@ -15,8 +15,12 @@ import { createEventCutter, type EventId, type EventOptions, type LogEvent } fro
  * because both are the same reads of the same entries. Pull-based: nothing is read that the client has not asked for.
  */
 
-/** Entries are read from the store in pages of about this size. */
-const PAGE_BYTES = 256 * 1024;
+/** A snapshot reads the store in pages of about this size; it hands on the bytes as they are. */
+const SNAPSHOT_PAGE_BYTES = 256 * 1024;
+/** A stream's page stays in memory for as long as its client does not read. */
+const STREAM_PAGE_BYTES = 64 * 1024;
+/** Events become many times the size of what was printed, so a step is a few at a time. */
+const STEP_EVENTS = 500;
 /** A store that is away is asked again this often. */
 const OUTAGE_PAUSE_MS = 500;
 
@@ -119,23 +123,26 @@ async function* follow(
   let { from, skipBytes } = start;
   let lastRead: EntryId | null = from.seq > 0 ? { epoch: from.epoch, seq: from.seq - 1 } : null;
   let quietSinceMs = performance.now();
-  for (;;) {
-    const entries = await readPage(source, request.id, from);
-    const events: LogEvent[] = [];
-    for (const entry of typeof entries === "string" ? [] : entries) {
-      events.push(...cutter.push(entry, skipBytes));
+  let isOver = false;
+  function* eventsOf(entries: readonly LogEntry[]): Generator<LogEvent> {
+    for (const entry of entries) {
+      yield* cutter.push(entry, skipBytes);
       skipBytes = 0;
       lastRead = { epoch: entry.epoch, seq: entry.seq };
       from = { epoch: entry.epoch, seq: entry.seq + 1 };
-      if (isLast(entry, record, request.attempt)) {
+      isOver = isLast(entry, record, request.attempt);
+      if (isOver) return;
+    }
+  }
+
+  for (;;) {
+    const entries = await readPage(source, request.id, from);
+    if (typeof entries !== "string")
+      for (const events of inSteps(eventsOf(entries))) {
         yield { kind: "events", events };
-        return;
+        quietSinceMs = performance.now();
       }
-    }
-    if (events.length > 0) {
-      yield { kind: "events", events };
-      quietSinceMs = performance.now();
-    }
+    if (isOver) return;
     if (typeof entries !== "string" && entries.length > 0) continue;
     // Only here, where everything is read: a server that stops lets its readers have what there is.
     if (signal.aborted || entries === "gone") return;
@@ -148,6 +155,17 @@ async function* follow(
   }
 }
 
+function* inSteps(events: Iterable<LogEvent>): Generator<LogEvent[]> {
+  let step: LogEvent[] = [];
+  for (const event of events) {
+    step.push(event);
+    if (step.length < STEP_EVENTS) continue;
+    yield step;
+    step = [];
+  }
+  if (step.length > 0) yield step;
+}
+
 /**
  * The next entries; none yet; `gone` where the job was removed. `away` while the store does not answer: a stream that
  * broke off then would come back to a 503, after which an EventSource gives up for good.
@@ -158,7 +176,7 @@ async function readPage(
   from: EntryId,
 ): Promise<readonly LogEntry[] | "gone" | "away"> {
   try {
-    const entries = await source.readLog({ id, from, maxBytes: PAGE_BYTES });
+    const entries = await source.readLog({ id, from, maxBytes: STREAM_PAGE_BYTES });
     return entries.length === 0 && (await source.get(id)) === null ? "gone" : entries;
   } catch (error) {
     if (error instanceof AppError && error.code === "store_unavailable") return "away";
@@ -184,7 +202,7 @@ export async function* readSnapshot(
   const lastSelected = latest ?? lastEpoch(record, request.attempt);
   let from = firstEntry(record, request.attempt);
   while (until !== null && compareEntryIds(from, until) <= 0) {
-    const entries = await source.readLog({ id: record.id, from, maxBytes: PAGE_BYTES });
+    const entries = await source.readLog({ id: record.id, from, maxBytes: SNAPSHOT_PAGE_BYTES });
     for (const entry of entries) {
       if (compareEntryIds(entry, until) > 0) return;
       if (lastSelected !== null && entry.epoch > lastSelected) return;

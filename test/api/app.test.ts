@@ -64,7 +64,7 @@ describe("a failure of our own", () => {
     expect(ready.status).toBe(503);
     expect(await ready.json()).toEqual({
       status: "not_ready",
-      reasons: ["The store does not answer: The store does not answer."],
+      reasons: ["The store does not answer."],
     });
     expect((await call(broken, "GET /livez")).status).toBe(200);
   });

@@ -60,7 +60,7 @@ const log = fc.array(framesEntry, { maxLength: 6 }).map((all): LogEntry[] => [
 
 function cutAll(entries: readonly LogEntry[], options: View): LogEvent[] {
   const cutter = createEventCutter(options);
-  return entries.flatMap((entry) => cutter.push(entry));
+  return entries.flatMap((entry) => [...cutter.push(entry)]);
 }
 
 /** What a client that has `id` is sent when it comes back. */
@@ -68,7 +68,7 @@ function resume(entries: readonly LogEntry[], id: EventId, options: View): LogEv
   const cutter = createEventCutter(options);
   return entries
     .filter((entry) => entry.seq > id.seq || (entry.seq === id.seq && entry.kind === "frames"))
-    .flatMap((entry) => cutter.push(entry, entry.seq === id.seq ? id.offset : 0));
+    .flatMap((entry) => [...cutter.push(entry, entry.seq === id.seq ? id.offset : 0)]);
 }
 
 const allFrames = (entries: readonly LogEntry[]): readonly Frame[] =>
