@@ -60,7 +60,7 @@ export function cancelledWithoutWorker(): Outcome {
   return outcomeWithoutRun("cancelled", "cancelled", null);
 }
 
-/** The end of a job whose workers died MAX_CRASHES times (invariant I5). */
+/** The end of a job whose workers died MAX_CRASHES times. */
 export function lostAfterCrashes(): Outcome {
   const times = MAX_CRASHES.toString();
   return outcomeWithoutRun(

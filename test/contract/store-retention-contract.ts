@@ -60,7 +60,7 @@ export function retentionContract(harness: StoreHarness): void {
     /** What the store answers when a job that ends at `cutoffMs` is just too young. */
     const expiredBefore = async (cutoffMs: number) => {
       // Only a call that began and ended within one millisecond says which millisecond the store took for now.
-      const { ids } = await eventually(
+      const answer = await eventually(
         async () => {
           const startMs = Date.now();
           const olderThanMs = startMs - cutoffMs;
@@ -69,7 +69,7 @@ export function retentionContract(harness: StoreHarness): void {
         },
         ({ isExact }) => isExact,
       );
-      return ids;
+      return answer.ids;
     };
     expect(await expiredBefore(finishedAtMs ?? 0)).toEqual([]);
     expect(await expiredBefore((finishedAtMs ?? 0) + 1)).toEqual([id]);

@@ -83,7 +83,6 @@ function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
       doorbell.close();
       tail.close();
       context.data.close();
-      await Promise.resolve();
     },
   };
 }

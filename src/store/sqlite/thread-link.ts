@@ -25,15 +25,20 @@ interface PendingCall extends Call {
  */
 export class ThreadLink<Operations extends OperationTable<Operations>> {
   readonly #worker: Worker;
+  readonly #onDeath: (error: AppError) => void;
+  readonly #opened = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #waiting: PendingCall[] = [];
   #underWay: readonly PendingCall[] | null = null;
   /** Why no call can be made any more; null while they can. */
   #unusable: Failure | null = null;
+  #isOpen = false;
   #isClosing = false;
 
-  private constructor(worker: Worker) {
+  /** Listens before anything else happens: a thread may end before its first word, or right after it. */
+  private constructor(worker: Worker, onDeath: (error: AppError) => void) {
     this.#worker = worker;
+    this.#onDeath = onDeath;
     worker.on("message", (message: FromThread) => {
       this.#receive(message);
     });
@@ -45,27 +50,24 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
     });
   }
 
-  /** Starts a thread and waits until its database is open. Throws the AppError that says why it is not. */
+  /**
+   * Starts a thread and waits until its database is open. `onDeath` is called once if the thread ends after that, unless
+   * it was told to: from then on every call rejects.
+   * @throws AppError `store_unavailable` or `storage_full`, with a sentence that says why it is not open.
+   */
   static async open<Operations extends OperationTable<Operations>>(
     start: ThreadStart,
+    onDeath: (error: AppError) => void,
   ): Promise<ThreadLink<Operations>> {
     const worker = new Worker(new URL("./thread.ts", import.meta.url), { workerData: start });
-    const opened = Promise.withResolvers<void>();
-    worker.once("message", (message: FromThread) => {
-      if (message.kind === "refused") opened.reject(toError(message.failure));
-      else opened.resolve();
-    });
-    worker.once("error", (error: Error) => {
-      const message = `The thread of the job store did not start: ${error.message}`;
-      opened.reject(new AppError("store_unavailable", message, { cause: error }));
-    });
+    const link = new ThreadLink<Operations>(worker, onDeath);
     try {
-      await opened.promise;
+      await link.#opened.promise;
     } catch (error) {
       await worker.terminate();
       throw error;
     }
-    return new ThreadLink<Operations>(worker);
+    return link;
   }
 
   /** Rejects with AppError: `storage_full`, `store_unavailable` (also once closed) or `internal`. */
@@ -112,22 +114,38 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
   }
 
   #receive(message: FromThread): void {
-    if (message.kind === "closed") this.#ended.resolve();
-    if (message.kind !== "results") return;
+    switch (message.kind) {
+      case "opened":
+        this.#isOpen = true;
+        return this.#opened.resolve();
+      case "refused":
+        return this.#opened.reject(toError(message.failure));
+      case "results":
+        return this.#settle(message.results);
+      case "closed":
+        return this.#ended.resolve();
+    }
+  }
+
+  #settle(results: readonly CallResult[]): void {
     const answered = this.#underWay ?? [];
     this.#underWay = null;
-    for (const [index, call] of answered.entries()) settle(call, message.results[index]);
+    for (const [index, call] of answered.entries()) settle(call, results[index]);
     this.#sendNext();
   }
 
   /** Nobody will answer any more. */
   #fail(message: string): void {
+    const error = new AppError("store_unavailable", message);
+    this.#opened.reject(error);
+    const isNews = this.#isOpen && this.#unusable === null;
     this.#unusable ??= { code: "store_unavailable", message };
     const orphans = [...(this.#underWay ?? []), ...this.#waiting];
     this.#underWay = [];
     this.#waiting = [];
-    for (const call of orphans) call.reject(new AppError("store_unavailable", message));
+    for (const call of orphans) call.reject(error);
     this.#ended.resolve();
+    if (isNews) this.#onDeath(error);
   }
 }
 
