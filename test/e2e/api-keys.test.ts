@@ -88,6 +88,20 @@ describe("with a key", () => {
   });
 });
 
+describe("without a key no route is reached by a path that looks open", () => {
+  const id = "00000000-0000-4000-8000-000000000000";
+  for (const host of ["localhost", "x?", "", "a b"])
+    for (const path of [`/jobs/${id}/artifacts/../../../livez`, "//x/livez", "/livez/../jobs"])
+      for (const method of ["GET", "HEAD"])
+        test(`${method} ${path} for the host ${JSON.stringify(host)}`, async () => {
+          const request = `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+          const { status, body } = await rawRequest(service.url, request);
+          // Either it is /livez to the guard and to the router, or it needs a key.
+          const isProbe = status === 200 && (method === "HEAD" || body === '{"status":"ok"}');
+          expect([status, isProbe || status === 401]).toEqual([status, true]);
+        });
+});
+
 test("no key is ever in the output", () => {
   for (const key of KEYS) expect(service.output()).not.toContain(key);
 });

@@ -130,3 +130,10 @@ test("any JSON at all is either taken or refused with pointers below /spec", () 
     { numRuns: 500 },
   );
 });
+
+test("an environment of more variables than a program has use for is refused as a whole", () => {
+  const env = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`A${index}`, "x"]));
+  expect(pointersOf({ entry: "main.py", env: env(1000) })).toEqual([]);
+  expect(pointersOf({ entry: "main.py", env: env(1001) })).toEqual(["/spec/env"]);
+});

@@ -232,6 +232,20 @@ describe("following a log", () => {
     expect(seen.filter((word) => word !== "heartbeat")).toEqual(["after"]);
   });
 
+  test("an entry of nothing but line ends comes in small steps, so that a reader holds little of it", async () => {
+    const { epoch } = await claim();
+    await print(epoch, 1, "\n".repeat(65_536));
+    await finish(epoch);
+    let lines = 0;
+    const opened = await open();
+    for await (const step of live(opened)) {
+      const events = step.kind === "events" ? step.events : [];
+      expect(events.length).toBeLessThanOrEqual(500);
+      lines += events.filter(({ kind }) => kind === "line").length;
+    }
+    expect(lines).toBe(65_536);
+  });
+
   test("a server that stops lets its readers have all there is", async () => {
     const { epoch } = await claim();
     await print(epoch, 1, "said\n");
