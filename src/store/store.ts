@@ -5,6 +5,17 @@ import type { Outcome } from "../jobs/outcome.ts";
 /*
  * The store is where jobs wait and are remembered, their logs included: a claim fences both at once.
  *
+ * What holds whatever a driver, a worker or the store's server does, by the names that comments and tests use:
+ *   I1   Acknowledged is kept: a submit that has resolved is listed, and ends in a terminal state. On SQLite it survives
+ *        the host's crash, on Redis as much as that server's persistence does (the last second is lost at `everysec`).
+ *   I2   One terminal state, once: nothing leads out of it, and the log has one end entry.
+ *   I3   One visible epoch: once an epoch is claimed, nothing that an earlier one writes becomes visible.
+ *   I5   An attempt budget: workers that die count, and so many of them end the job as `lost` (jobs/retry.ts). A drain or
+ *        an outage of the store does not count.
+ *   I6   The log is exact: per epoch and stream a prefix of what the program wrote, without gap, repetition or reorder.
+ *   I9   Bounded memory: no answer grows with the number of jobs or the length of a log.
+ *   I11  Loops resume: 5 s after the store is back every call and every wait goes on, without a restart.
+ *
  * Every member may throw AppError `store_unavailable` (the store did not answer: the step may or may not have happened)
  * or `storage_full`. Every step that changes something is idempotent by what identifies it, so that an unknown answer is
  * resolved by making the same call again. Times are the store's clock, never a caller's.
@@ -135,7 +146,7 @@ export interface Store {
 
   /**
    * Stores the record as `queued`, lists it, queues it by its priority and wakes a waiting worker, in one atomic step.
-   * Durable once resolved (store.md, I1). A second call with the same id changes nothing. Resolves to the record.
+   * Durable once resolved (I1). A second call with the same id changes nothing. Resolves to the record.
    */
   submit(job: NewJob): Promise<JobRecord>;
 
@@ -169,7 +180,7 @@ export interface Store {
    */
   waitForWork(timeoutMs: number, signal: AbortSignal): Promise<void>;
 
-  /** Adds one entry to the log of a job this owner holds. One call in flight per job. Wakes waitForEntries. */
+  /** Adds one entry to the log of a job this owner holds (I6). One call in flight per job. Wakes waitForEntries. */
   append(request: AppendRequest): Promise<AppendAnswer>;
 
   /** Renews the leases of `held` (even one that has run out, as long as nobody swept it). */
@@ -189,7 +200,7 @@ export interface Store {
   release(lease: LeaseKey): Promise<void>;
 
   /**
-   * Ends or requeues (jobs/retry.ts) every job whose lease has run out. Where the store itself was paused (no sweep and
+   * Ends or requeues (I5) every job whose lease has run out. Where the store itself was paused (no sweep and
    * no beat for three sweep intervals) leases are extended once instead. Any number of processes may call it.
    */
   sweep(): Promise<SweepAnswer>;

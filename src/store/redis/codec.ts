@@ -134,10 +134,12 @@ export function decodeEntry([id, fields]: readonly [
   }
 }
 
+/** As Redis writes the id of a stream item: `<epoch>-<seq>`. */
 export function encodeEntryId({ epoch, seq }: EntryId): string {
   return `${epoch.toString()}-${seq.toString()}`;
 }
 
+/** From `<epoch>-<seq>`. */
 export function decodeEntryId(id: string): EntryId {
   const [epoch, seq] = id.split("-");
   return { epoch: Number(epoch), seq: Number(seq) };

@@ -26,8 +26,10 @@ export interface RedisStoreOptions {
 }
 
 /**
- * Connects to Redis (7.0 or newer), checks that jobs are safe there, and gives the store. Throws AppError
- * `store_unavailable` with a sentence for whoever starts the service.
+ * Connects to Redis (7.0 or newer), checks that jobs are safe there, and gives the store.
+ * @throws AppError with a sentence for whoever starts the service: `store_unavailable` when the URL or the prefix is no
+ * such thing, when the server does not answer within seconds, refuses access, is too old or may evict keys, or holds
+ * data of another schema; `storage_full` when it takes no writes.
  */
 export async function openRedisStore(options: RedisStoreOptions): Promise<Store> {
   const { url, prefix, timing = DEFAULT_TIMING, allowEviction = false } = options;

@@ -23,9 +23,11 @@ export interface RecordRow {
   readonly submitted: string;
 }
 
+/** For a select from `job` joined with `spec`; the rows are RecordRow. */
 export const RECORD_COLUMNS = `job.n, state, created_at, started_at, finished_at, epoch, epochs, owner, crashes,
   retry_reason, cancel_requested, log_bytes, log_dropped_bytes, outcome, submitted`;
 
+/** The port's record. Times stay Unix milliseconds of this host's clock. */
 export function decodeRecord(row: RecordRow): JobRecord {
   const submitted = JSON.parse(row.submitted) as NewJob;
   return {
@@ -62,6 +64,7 @@ export interface EncodedEntry extends EntryRow {
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder();
 
+/** A log entry as a row of `chunk`; the body of frames is laid out as FRAME_HEADER_BYTES says. */
 export function encodeEntry(entry: LogEntry): EncodedEntry {
   const { epoch, seq, kind } = entry;
   switch (entry.kind) {
@@ -84,6 +87,7 @@ export function encodeEntry(entry: LogEntry): EncodedEntry {
   }
 }
 
+/** What encodeEntry was given. The bytes of frames are views into the row's body. */
 export function decodeEntry(row: EntryRow): LogEntry {
   const { epoch, seq, kind, body } = row;
   switch (kind) {

@@ -3,6 +3,7 @@ import type { RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
 
+/** A NewJob as it is stored. */
 export interface SubmitRow {
   readonly id: string;
   /** A position in PRIORITIES: the greater goes first. */

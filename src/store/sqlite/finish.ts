@@ -23,6 +23,7 @@ export function finish(db: Connection, request: FinishRequest): FinishAnswer {
   return { kind: "finished" };
 }
 
+/** Ends a queued job as cancelled, or flags a running one for the worker that holds it. */
 export function requestCancel(db: Connection, id: string): CancelAnswer {
   const job = findJob(db, id);
   if (job === undefined) return "unknown";

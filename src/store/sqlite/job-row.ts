@@ -19,9 +19,11 @@ export interface JobRow {
   readonly finished_by_claim: number;
 }
 
+/** For a select from `job`; the rows are JobRow. */
 export const JOB_COLUMNS =
   "n, id, state, priority, epoch, owner, crashes, cancel_requested, retry_reason, epochs, finished_by_claim";
 
+/** The row of a job; undefined when it is unknown. */
 export function findJob(db: Connection, id: string): JobRow | undefined {
   return db.get<JobRow>(`SELECT ${JOB_COLUMNS} FROM job WHERE id = ?`, id);
 }
@@ -31,6 +33,7 @@ export function isHeldBy(job: JobRow, lease: LeaseKey): boolean {
   return job.state === "running" && job.epoch === lease.epoch && job.owner === lease.owner;
 }
 
+/** The row of a job with its spec; undefined when it is unknown. */
 export function findRecord(db: Connection, id: string): RecordRow | undefined {
   return db.get<RecordRow>(
     `SELECT ${RECORD_COLUMNS} FROM job JOIN spec USING (n) WHERE id = ?`,

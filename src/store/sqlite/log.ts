@@ -5,6 +5,7 @@ import type { EncodedEntry, EntryRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findJob, isHeldBy } from "./job-row.ts";
 
+/** An AppendRequest, its entry encoded by the thread that asks. */
 export interface AppendRow extends LeaseKey {
   readonly entry: EncodedEntry;
   readonly log: LogSize;
@@ -23,6 +24,7 @@ export function append(db: Connection, request: AppendRow): AppendAnswer {
   return { kind: "stored" };
 }
 
+/** Makes `log` the totals of the latest attempt of job `n`. */
 export function setLogSize(db: Connection, n: number, log: LogSize): void {
   db.run(
     "UPDATE job SET log_bytes = ?, log_dropped_bytes = ? WHERE n = ?",
@@ -32,6 +34,7 @@ export function setLogSize(db: Connection, n: number, log: LogSize): void {
   );
 }
 
+/** Adds an entry to the log of job `n`. Throws when there is one of that epoch and seq: the caller has looked. */
 export function insertEntry(db: Connection, n: number, entry: EncodedEntry): void {
   db.run(
     "INSERT INTO chunk (n, epoch, seq, kind, payload_bytes, body) VALUES (?, ?, ?, ?, ?, ?)",
@@ -73,6 +76,7 @@ export function readLog(db: Connection, request: ReadLogRequest): readonly Entry
   return entries;
 }
 
+/** The id of the last entry; null for an empty log and for an unknown job. */
 export function lastEntryId(db: Connection, id: string): EntryId | null {
   const row = db.get<EntryId>(
     `SELECT epoch, seq FROM chunk WHERE n = (SELECT n FROM job WHERE id = ?)

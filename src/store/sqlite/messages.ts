@@ -14,11 +14,13 @@ export interface ThreadStart {
   readonly path: string;
 }
 
+/** One operation of operations.ts by its name, with its argument. */
 export interface Call {
   readonly operation: string;
   readonly argument: unknown;
 }
 
+/** An AppError on its way between threads. */
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;

@@ -4,6 +4,7 @@ import type { Connection } from "./connection.ts";
 /** How long an announcement counts, see Store.workers. */
 const PRESENT_MS = 120_000;
 
+/** Remembers what a worker offers, and forgets those that have fallen silent. */
 export function announceWorker(db: Connection, info: WorkerInfo): void {
   const nowMs = Date.now();
   db.run(

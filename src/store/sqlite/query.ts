@@ -7,10 +7,12 @@ import { findRecord } from "./job-row.ts";
 /** How many jobs one page looks at, whatever its filter lets through. */
 const SCANNED_PER_PAGE = 2_000;
 
+/** The record of a job; null when it is unknown. */
 export function getRecord(db: Connection, id: string): RecordRow | null {
   return findRecord(db, id) ?? null;
 }
 
+/** A ListRequest, its cursor decoded. */
 export interface ListRows {
   readonly filter: JobFilter;
   readonly limit: number;
@@ -18,13 +20,14 @@ export interface ListRows {
   readonly below: number;
 }
 
+/** One page. */
 export interface ListedRows {
   readonly rows: readonly RecordRow[];
   /** `below` of the next page; null on the last. */
   readonly nextBelow: number | null;
 }
 
-/** Jobs by falling `n`, which is the order of submission. */
+/** The next page of jobs by falling `n`: newest first. */
 export function list(db: Connection, request: ListRows): ListedRows {
   const { filter, limit, below } = request;
   const found: RecordRow[] = [];
@@ -54,6 +57,7 @@ function newestFirst(db: Connection, filter: JobFilter, below: number): Iterable
     : db.iterate<RecordRow>(`${select} AND state = ? ORDER BY job.n DESC`, below, filter.status);
 }
 
+/** How many queued jobs come before this one; null when it is not queued. */
 export function queuePosition(db: Connection, id: string): number | null {
   const job = db.get<{ priority: number; n: number }>(
     "SELECT priority, n FROM job WHERE id = ? AND state = 'queued'",
@@ -69,10 +73,12 @@ export function queuePosition(db: Connection, id: string): number | null {
   return row?.ahead ?? null;
 }
 
+/** Whether a claim would find a job now. */
 export function hasWork(db: Connection): boolean {
   return db.get("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1") !== undefined;
 }
 
+/** Each owner of a running job, once. */
 export function leaseOwners(db: Connection): readonly string[] {
   return db
     .all<{ owner: string }>("SELECT DISTINCT owner FROM job WHERE state = 'running'")

@@ -1,11 +1,13 @@
 import type { Connection } from "./connection.ts";
 import { findJob } from "./job-row.ts";
 
+/** Of Store.expired. */
 export interface ExpiredRequest {
   readonly olderThanMs: number;
   readonly limit: number;
 }
 
+/** Ids of jobs that ended before now - `olderThanMs`, oldest end first. */
 export function expired(db: Connection, request: ExpiredRequest): readonly string[] {
   return db
     .all<{ id: string }>(

@@ -15,7 +15,7 @@ import { hasRedisServer } from "../../support/redis-server.ts";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
 import { redisFixture } from "./redis-fixture.ts";
 
-/** store.md, I11: every loop goes on within 5 s after the store is back. */
+/** I11 of the port: every loop goes on within 5 s after the store is back. */
 const RECOVERY_MS = 5_000;
 
 describe.skipIf(!hasRedisServer())("a lost reply", () => {

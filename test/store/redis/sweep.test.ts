@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SweepAnswer } from "../../../src/store/store.ts";
-import { appendText, claimJob, newJob, runningJob } from "../../contract/store-harness.ts";
+import {
+  appendText,
+  claimJob,
+  eventually,
+  newJob,
+  runningJob,
+} from "../../contract/store-harness.ts";
 import { hasRedisServer } from "../../support/redis-server.ts";
 import { redisFixture, CALM_TIMING } from "./redis-fixture.ts";
 
@@ -13,6 +19,11 @@ describe.skipIf(!hasRedisServer())("sweep grace", () => {
   const nowMs = async (): Promise<number> => {
     const [seconds, microseconds] = await fixture.raw().time();
     return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+  };
+  /** Resolves when the server's clock shows a later millisecond than now. */
+  const nextMillisecond = async (): Promise<void> => {
+    const startMs = await nowMs();
+    await eventually(nowMs, (laterMs) => laterMs > startMs);
   };
   const deadlineOf = async (id: string) =>
     Number(await fixture.raw().zscore(fixture.keys.running, id));
@@ -30,7 +41,7 @@ describe.skipIf(!hasRedisServer())("sweep grace", () => {
     await store.sweep();
     const pid = fixture.server().pid();
     process.kill(pid, "SIGSTOP");
-    // The pause itself is under test.
+    // The pause itself is under test, and a stopped server says nothing.
     await delay(timing.leaseMs + 200);
     process.kill(pid, "SIGCONT");
     expect(await store.sweep()).toEqual(NOTHING);
@@ -62,11 +73,11 @@ describe.skipIf(!hasRedisServer())("sweep grace", () => {
     const lease = await runningJob(store, "w");
     await fallSilent();
     await store.sweep();
-    // So that the beat's deadline differs from the grace's.
-    await delay(2);
+    // Each deadline is to differ from the one before it.
+    await nextMillisecond();
     await store.beat({ owner: "w", held: [lease] });
     const beaten = await deadlineOf(lease.id);
-    await delay(2);
+    await nextMillisecond();
     await fallSilent();
     expect(await store.sweep()).toEqual(NOTHING);
     expect(await deadlineOf(lease.id)).toBeGreaterThan(beaten);
