@@ -1,15 +1,16 @@
-import { access, constants, mkdir, mkdtemp, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 
 import type { ApiPorts } from "./api/ports.ts";
 import type { Config } from "./config.ts";
-import { messageOf } from "./errors.ts";
+import { type AppError, messageOf } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
+import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
 import { createExecution } from "./runner/execution.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
@@ -40,15 +41,24 @@ export interface Storage {
   readonly timing: StoreTiming;
 }
 
-/** Opens the store and the job folders. Throws AppError `store_unavailable` with a sentence for the operator. */
-export async function openStorage(config: Config): Promise<Storage> {
+/**
+ * Opens the store and the job folders. Throws AppError `store_unavailable` with a sentence for the operator. `onFatal` is
+ * called if the store breaks for good afterwards: then only a new process helps.
+ */
+export async function openStorage(
+  config: Config,
+  onFatal: (error: AppError) => void,
+): Promise<Storage> {
   await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
   const files = await openLocalFiles(config.jobDataDir, {
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
   const timing = { ...DEFAULT_TIMING, leaseMs: config.leaseMs };
   if (config.redisUrl === undefined) {
-    const store = await openSqliteStore({ path: join(config.jobDataDir, "jobs.sqlite") });
+    const store = await openSqliteStore({
+      path: join(config.jobDataDir, "jobs.sqlite"),
+      onFatal,
+    });
     // The store belongs to this process alone, so whatever is not committed now never will be.
     await removeAbandonedUploads(files, store, 0);
     return { store, files, timing };
@@ -99,10 +109,10 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     report,
     openSandbox: async () => {
       // Not below the data directory: the uids that guests run as could not reach it there.
-      runtimeDir = await mkdtemp(join(await runtimeParent(), "job-runner-"));
+      runtimeDir = await makeRuntimeDirectory();
       return {
         sandbox: createSandbox(config, runtimeDir),
-        close: () => rm(runtimeDir, { recursive: true, force: true }),
+        close: () => removeRuntimeDirectory(runtimeDir),
       };
     },
     findRuntimes: (sandbox) =>
@@ -126,14 +136,6 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     sandbox: () => execution.status(),
     runtimes: () => execution.runtimes(),
   };
-}
-
-/** /run where that is ours to use, as for root: what cleans /tmp on an idle host does not touch it. */
-async function runtimeParent(): Promise<string> {
-  return access("/run", constants.W_OK).then(
-    () => "/run",
-    () => tmpdir(),
-  );
 }
 
 function createSandbox(config: Config, runtimeDir: string): Sandbox {

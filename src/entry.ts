@@ -65,13 +65,23 @@ export function warnOfMissingSandbox(config: Config): void {
     report("WARNING: SANDBOX=none: jobs run with all the rights of this service.");
 }
 
-/** Runs a process to its end, and ends it: 0 after an orderly stop, 1 when it could not start or broke. */
-export async function runProcess(run: () => Promise<void>): Promise<never> {
+/** Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke. */
+export async function exitCodeOf(run: () => Promise<void>): Promise<number> {
   try {
     await run();
-    process.exit(0);
+    return 0;
   } catch (error) {
     reportFailedStart(error);
-    process.exit(1);
+    return 1;
   }
+}
+
+/** A promise that rejects once something broke for good: the process is to end, for whatever started it to start it anew. */
+export function fatalSignal(): {
+  readonly onFatal: (error: AppError) => void;
+  readonly failed: Promise<never>;
+} {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  return { onFatal: reject, failed: promise };
 }

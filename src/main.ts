@@ -2,9 +2,10 @@ import { createApi } from "./api/app.ts";
 import { composeApiPorts, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import {
+  exitCodeOf,
+  fatalSignal,
   readCommandLine,
   report,
-  runProcess,
   stopDeadlineMs,
   stopSignal,
   warnOfMissingSandbox,
@@ -20,16 +21,21 @@ async function run(config: Config): Promise<void> {
   const stopping = stopSignal();
   const draining = new AbortController();
   const closing = new AbortController();
-  const storage = await openStorage(config);
+  const { onFatal, failed } = fatalSignal();
+  const storage = await openStorage(config, onFatal);
   const worker = config.inlineWorker ? composeWorker(config, storage, report) : null;
   const signals = { draining: draining.signal, closing: closing.signal };
   const api = createApi(composeApiPorts(config, storage, { worker, ...signals, report }));
   warnOfMissingSandbox(config);
-  const server = serve({ hostname: config.host, port: config.port, fetch: api.fetch });
+  const server = serve({
+    hostname: config.host,
+    port: config.port,
+    fetch: (request) => api.fetch(request),
+  });
   const stopAll = await startAll(worker?.services ?? [], report);
   report(`Listening on ${server.url.href} (store: ${storage.store.kind})`);
 
-  report(`${await stopping}: finishing what runs, taking nothing new.`);
+  report(`${await Promise.race([stopping, failed])}: finishing what runs, taking nothing new.`);
   draining.abort();
   await stopAll(stopDeadlineMs(config));
   closing.abort();
@@ -39,4 +45,4 @@ async function run(config: Config): Promise<void> {
 
 const start = readCommandLine(USAGE);
 if ("exitCode" in start) process.exit(start.exitCode);
-await runProcess(() => run(start.config));
+process.exit(await exitCodeOf(() => run(start.config)));

@@ -1,9 +1,10 @@
 import { composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import {
+  exitCodeOf,
+  fatalSignal,
   readCommandLine,
   report,
-  runProcess,
   stopDeadlineMs,
   stopSignal,
   warnOfMissingSandbox,
@@ -16,13 +17,14 @@ Usage: REDIS_URL=redis://localhost:6379/0 bun run src/worker.ts [--help]`;
 
 async function run(config: Config): Promise<void> {
   const stopping = stopSignal();
-  const storage = await openStorage(config);
+  const { onFatal, failed } = fatalSignal();
+  const storage = await openStorage(config, onFatal);
   const worker = composeWorker(config, storage, report);
   warnOfMissingSandbox(config);
   const stopAll = await startAll(worker.services, report);
   report(`Working (store: ${storage.store.kind})`);
 
-  report(`${await stopping}: finishing what runs, taking nothing new.`);
+  report(`${await Promise.race([stopping, failed])}: finishing what runs, taking nothing new.`);
   await stopAll(stopDeadlineMs(config));
   await storage.store.close();
 }
@@ -33,4 +35,4 @@ if (start.config.redisUrl === undefined) {
   report("A worker beside the API needs a store that both reach: set REDIS_URL.");
   process.exit(2);
 }
-await runProcess(() => run(start.config));
+process.exit(await exitCodeOf(() => run(start.config)));

@@ -50,9 +50,12 @@ interface Place extends LocalFilesOptions {
 }
 
 /** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
-export async function openLocalFiles(root: string, options: LocalFilesOptions): Promise<FileStore> {
+export async function openLocalFiles(
+  root: string,
+  { minFreeBytes }: LocalFilesOptions,
+): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
-  const place = { root, ...options };
+  const place = { root, minFreeBytes };
   return {
     beginUpload: (jobId) => beginUpload(place, jobId),
     readInput: (jobId, file) => readBlob(join(root, jobId, INPUT, file.blob)),

@@ -241,7 +241,9 @@ export class LogCollector {
   }
 
   #trimSpool(nowMs: number): void {
-    for (const oldest of [...this.#spool]) {
+    for (;;) {
+      const [oldest] = this.#spool;
+      if (oldest === undefined) return;
       const isOld = nowMs - oldest.answeredAtMs > SPOOL_KEEP_MS;
       if (!isOld && this.#spoolBytes <= SPOOL_MAX_BYTES) return;
       this.#spool.shift();

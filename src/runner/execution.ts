@@ -7,7 +7,7 @@ import type { Sandbox, SandboxStatus } from "../sandbox/sandbox.ts";
 const RETRY_INTERVAL_MS = 30_000;
 
 /** A sandbox, and how to give back what it holds on the host. */
-export interface OpenSandbox {
+interface OpenSandbox {
   readonly sandbox: Sandbox;
   close(): Promise<void>;
 }
@@ -35,15 +35,11 @@ export interface Execution extends Service {
  */
 export function createExecution(parts: ExecutionParts): Execution {
   const stopping = new AbortController();
-  let status: SandboxStatus = notReady("The sandbox has not been tested yet.");
+  let status: SandboxStatus = notReady(parts.driver, "The sandbox has not been tested yet.");
   let installed: readonly InstalledRuntime[] = [];
   let opened: OpenSandbox | undefined;
   let runner: Service | undefined;
   let trying: Promise<void> = Promise.resolve();
-
-  function notReady(problem: string): SandboxStatus {
-    return { driver: parts.driver, ready: false, problems: [problem] };
-  }
 
   const tryOnce = async () => {
     opened ??= await parts.openSandbox();
@@ -73,7 +69,7 @@ export function createExecution(parts: ExecutionParts): Execution {
         intervalMs: parts.retryIntervalMs ?? RETRY_INTERVAL_MS,
         signal: AbortSignal.any([stopping.signal, done.signal]),
         onError: (error) => {
-          status = notReady(`The sandbox cannot be made ready: ${messageOf(error)}`);
+          status = notReady(parts.driver, `The sandbox cannot be made ready: ${messageOf(error)}`);
           parts.report(status.problems.join(" "));
           firstTried();
         },
@@ -97,4 +93,8 @@ export function createExecution(parts: ExecutionParts): Execution {
       await opened?.close();
     },
   };
+}
+
+function notReady(driver: SandboxStatus["driver"], problem: string): SandboxStatus {
+  return { driver, ready: false, problems: [problem] };
 }

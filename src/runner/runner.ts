@@ -36,31 +36,16 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
     );
   };
 
-  /** A claim whose reply was lost may have taken a job: it is repeated as it was until an answer has come. */
-  let unanswered: { readonly slot: number; readonly token: string } | null = null;
+  const claims = createClaims(ports);
   const claimOne = async () => {
-    const slot = unanswered?.slot ?? freeSlot(running, options.slots);
+    const slot = claims.unansweredSlot() ?? freeSlot(running, options.slots);
     if (slot === null) {
       await Promise.race(running.values());
       return;
     }
-    unanswered ??= { slot, token: randomUUID() };
-    const job = await ports.store.claim({ owner: ports.owner, ...unanswered });
-    unanswered = null;
+    const job = await claims.next(slot);
     if (job !== null) take(job, slot);
     else await ports.store.waitForWork(CLAIM_POLL_MS, stopping.signal);
-  };
-
-  /** On stop: what a claim without an answer may have taken would otherwise look like a crash of this worker. */
-  const handBackUnanswered = async () => {
-    if (unanswered === null) return;
-    try {
-      const job = await ports.store.claim({ owner: ports.owner, ...unanswered });
-      if (job !== null)
-        await ports.store.release({ id: job.id, epoch: job.epoch, owner: ports.owner });
-    } catch (error) {
-      ports.onError(error);
-    }
   };
 
   const claimAll = async () => {
@@ -94,7 +79,7 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
       expired.abort();
       drained.abort();
       await idle;
-      await handBackUnanswered();
+      await claims.handBackUnanswered();
     },
   };
 }
@@ -109,4 +94,32 @@ function announce(ports: AttemptPorts, slots: number): Promise<void> {
     .list()
     .map(({ name, version, aliases, extensions }) => ({ name, version, aliases, extensions }));
   return ports.store.announceWorker({ owner: ports.owner, slots, runtimes });
+}
+
+/**
+ * Claims of one process. One whose reply was lost may have taken a job: it is repeated as it was, slot and token, until
+ * an answer has come.
+ */
+function createClaims({ store, owner, onError }: AttemptPorts) {
+  let unanswered: { readonly slot: number; readonly token: string } | null = null;
+  const next = async (slot: number): Promise<JobRecord | null> => {
+    unanswered ??= { slot, token: randomUUID() };
+    const job = await store.claim({ owner, ...unanswered });
+    unanswered = null;
+    return job;
+  };
+  return {
+    next,
+    unansweredSlot: () => unanswered?.slot ?? null,
+    /** On stop: what such a claim may have taken would otherwise look like a crash of this worker. */
+    async handBackUnanswered(): Promise<void> {
+      if (unanswered === null) return;
+      try {
+        const job = await next(unanswered.slot);
+        if (job !== null) await store.release({ id: job.id, epoch: job.epoch, owner });
+      } catch (error) {
+        onError(error);
+      }
+    },
+  };
 }

@@ -159,9 +159,9 @@ test("an upload without a job is removed, one whose job is stored is not", async
   await service.start();
   expect(await swept.promise).toBe(1);
   await service.stop();
-  const read = async (id: string, input: InputFile) => {
+  const read = async (id: string, uploaded: InputFile) => {
     const parts: string[] = [];
-    for await (const part of workshop.files.readInput(id, input))
+    for await (const part of workshop.files.readInput(id, uploaded))
       parts.push(Buffer.from(part).toString());
     return parts.join("");
   };
