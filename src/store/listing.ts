@@ -2,10 +2,11 @@ import { AppError } from "../errors.ts";
 import { MIB } from "../jobs/limits.ts";
 
 /**
- * A page of a listing ends with the record that brings the specs looked at to this many bytes (JSON, UTF-8): one may have
- * a megabyte or two, of arguments and standard input, and they all are in memory at once (I9).
+ * A page of a listing ends with the record that brings the records looked at to this many bytes (JSON, UTF-8): a spec may
+ * have a megabyte or two of arguments and standard input, an outcome the names of a thousand artifacts, and all records of
+ * a page are in memory at once (I9).
  */
-export const PAGE_SPEC_BYTES = 8 * MIB;
+export const PAGE_RECORD_BYTES = 8 * MIB;
 
 /** The answer to a cursor that no page of this driver can have given. */
 export function invalidCursor(): AppError {

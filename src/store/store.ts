@@ -155,7 +155,7 @@ export interface Store {
 
   /**
    * The jobs that the filter lets through, newest first. A page looks at a bounded number of jobs, and stops at
-   * PAGE_SPEC_BYTES of their specs (I9). Throws `invalid_query`, with the field `/cursor`, for a cursor that no page gave.
+   * PAGE_RECORD_BYTES of their specs (I9). Throws `invalid_query`, with the field `/cursor`, for a cursor that no page gave.
    */
   list(request: ListRequest): Promise<ListAnswer>;
 

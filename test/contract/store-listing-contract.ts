@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { JobFilter, JobRecord } from "../../src/jobs/job.ts";
+import { outcomeWithoutRun } from "../../src/jobs/outcome.ts";
 import { MIB } from "../../src/jobs/limits.ts";
 import type { Store, WorkerInfo } from "../../src/store/store.ts";
 import {
@@ -134,6 +135,26 @@ export function listingContract(harness: StoreHarness): void {
       expect(everyJob.map(({ length }) => length)).toEqual([8, 2]);
       const noJob = await pages({ label: { name: "pick", value: "me" } }, 3);
       expect(noJob.map(({ length }) => length)).toEqual([0, 0]);
+    });
+
+    test("a page stops at 8 MiB of outcomes, too", async () => {
+      const path = "x".repeat(1000);
+      const artifacts = Array.from({ length: 1000 }, (_, index) => ({
+        path: `${index}${path}`,
+        blob: "1/1",
+        sizeBytes: 0,
+        sha256: "0".repeat(64),
+      }));
+      const outcome = { ...outcomeWithoutRun("failed", "sandbox_error", null), artifacts };
+      for (let index = 0; index < 9; index += 1) {
+        await store.submit(newJob());
+        const job = await store.claim({ owner: "me", slot: 0, token: crypto.randomUUID() });
+        if (job === null) throw new Error("Nothing to claim");
+        const claim = { id: job.id, epoch: job.epoch, owner: "me", lastSeq: 0 };
+        await store.finish({ ...claim, outcome, log: { bytes: 0, droppedBytes: 0 } });
+      }
+      // Of about 1.1 MB each.
+      expect((await pages({}, 200)).map(({ length }) => length)).toEqual([8, 1]);
     });
 
     test("refuses a cursor that no page gave", async () => {

@@ -1,5 +1,7 @@
+import type { Redis } from "ioredis";
+
 import { type JobRecord, matchesFilter } from "../../jobs/job.ts";
-import { invalidCursor, PAGE_SPEC_BYTES } from "../listing.ts";
+import { invalidCursor, PAGE_RECORD_BYTES } from "../listing.ts";
 import type { ListAnswer, ListRequest } from "../store.ts";
 import { decodeRecord } from "./codec.ts";
 import type { Context } from "./context.ts";
@@ -34,11 +36,11 @@ export async function list(
   const places = await placesAfter(context, cursor === undefined ? null : decodeCursor(cursor));
   const items: JobRecord[] = [];
   let last: Place | undefined;
-  let leftBytes = PAGE_SPEC_BYTES;
+  let leftBytes = PAGE_RECORD_BYTES;
   // In pieces, so that a short page of a long list does not fetch what it will not show.
   for (let start = 0; start < places.length; start += limit) {
     if (items.length === limit || leftBytes <= 0) break;
-    const sizes = await specSizes(context, places.slice(start, start + limit));
+    const sizes = await recordSizes(context, places.slice(start, start + limit));
     const some = places.slice(start, start + countToFill(leftBytes, sizes));
     const records = await Promise.all(some.map(async ({ id }) => await get(context, id)));
     for (const [index, record] of records.entries()) {
@@ -55,14 +57,17 @@ export async function list(
     : { items, nextCursor: `${last.score}_${last.id}` };
 }
 
-/** The bytes of each place's spec, without the spec; 0 of one that was removed meanwhile. */
-async function specSizes(
+/** The bytes of each place's spec and outcome, without fetching either; 0 of one that was removed meanwhile. */
+async function recordSizes(
   { data, keys }: Context,
   places: readonly Place[],
 ): Promise<readonly number[]> {
+  const sizeOf = async (client: Redis, id: string): Promise<number> => {
+    const fields = ["job", "outcome"].map((field) => client.hstrlen(keys.job(id), field));
+    return (await Promise.all(fields)).reduce((sum, size) => sum + size, 0);
+  };
   return await data.run(
-    async (client) =>
-      await Promise.all(places.map(async ({ id }) => await client.hstrlen(keys.job(id), "job"))),
+    async (client) => await Promise.all(places.map(async ({ id }) => await sizeOf(client, id))),
   );
 }
 

@@ -1,5 +1,5 @@
 import { matchesFilter, type JobFilter } from "../../jobs/job.ts";
-import { PAGE_SPEC_BYTES } from "../listing.ts";
+import { PAGE_RECORD_BYTES } from "../listing.ts";
 import { decodeRecord, RECORD_COLUMNS, type RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
@@ -39,11 +39,11 @@ export function list(db: Connection, request: ListRows): ListedRows {
     if (
       found.length === limit ||
       scannedJobs === SCANNED_PER_PAGE ||
-      scannedBytes >= PAGE_SPEC_BYTES
+      scannedBytes >= PAGE_RECORD_BYTES
     )
       return { rows: found, nextBelow: last };
     scannedJobs += 1;
-    scannedBytes += Buffer.byteLength(row.submitted);
+    scannedBytes += Buffer.byteLength(row.submitted) + Buffer.byteLength(row.outcome ?? "");
     last = row.n;
     if (matchesFilter(decodeRecord(row), filter)) found.push(row);
   }
