@@ -69,7 +69,8 @@ test("an ended job disappears after its retention, with its files; an active one
   });
   const service = createReaper(watched, workshop.files, {
     sweepIntervalMs: 20,
-    retentionMs: 0,
+    // Older than a moment that is still to come: whatever ended just now.
+    retentionMs: -60_000,
     abandonedUploadMs: 1_000_000,
     isDead: () => false,
     onRecovered: () => undefined,
@@ -116,7 +117,8 @@ test("a folder that resists does not keep the others from being removed", async 
   const errors: unknown[] = [];
   const service = createReaper(store, files, {
     ...reaperOptions,
-    retentionMs: 0,
+    // Older than a moment that is still to come: whatever ended just now.
+    retentionMs: -60_000,
     onError: (error) => errors.push(error),
   });
   await service.start();
