@@ -130,12 +130,15 @@ export function openFds(): readonly string[] {
 /** Between two looks; Bun closes a stream's own copy of a descriptor on another thread, and tells nobody. */
 const LOOK_AGAIN_MS = 5;
 
-/** Waits until no more descriptors are open than `count`; gives up and tells which ones are after `deadlineMs`. */
-export async function untilFewFds(count: number, deadlineMs = 5_000): Promise<readonly string[]> {
+/** Waits until nothing is open that was not in `before`; gives up after `deadlineMs`. Resolves to what is still new. */
+export async function untilNoNewFds(
+  before: readonly string[],
+  deadlineMs = 5_000,
+): Promise<readonly string[]> {
   const endMs = performance.now() + deadlineMs;
   for (;;) {
-    const open = openFds();
-    if (open.length <= count || performance.now() > endMs) return open;
+    const added = openFds().filter((each) => !before.includes(each));
+    if (added.length === 0 || performance.now() > endMs) return added;
     await Bun.sleep(LOOK_AGAIN_MS);
   }
 }
