@@ -1,9 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -73,8 +74,13 @@ describe("hello under the default limits", () => {
 });
 
 describe("what is no use to a job is not offered", () => {
+  const places: string[] = [];
+  afterAll(() => {
+    for (const directory of places) rmSync(directory, { recursive: true });
+  });
   const place = () => {
     const directory = mkdtempSync(join(tmpdir(), "job-runner-places-"));
+    places.push(directory);
     chmodSync(directory, 0o755);
     return directory;
   };

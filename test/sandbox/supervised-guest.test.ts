@@ -43,7 +43,7 @@ describe("a supervisor that misbehaves", () => {
   });
 
   test("one that talks garbage instead of starting", async () => {
-    expect(await startAgainst("echo garbage >&3; sleep 600").catch(String)).toContain(
+    expect(await startAgainst("echo garbage >&3; exec sleep 600").catch(String)).toContain(
       "huge record",
     );
   });
