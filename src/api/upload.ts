@@ -70,7 +70,15 @@ function createParser(request: Request, limits: UploadLimits): Busboy {
     throw new AppError(
       "unsupported_media_type",
       `A job is sent as multipart/form-data, not ${contentType === "" ? "without a Content-Type" : `as ${JSON.stringify(contentType)}`}.`,
-      { fields: [{ pointer: "", detail: "Send the fields spec, code_files and input_files." }] },
+      {
+        fields: [
+          {
+            pointer: "",
+            detail:
+              'Send the fields spec, code_files and input_files, as in: curl -F spec=\'{"entry":"main.py"}\' -F code_files=@main.py',
+          },
+        ],
+      },
     );
   try {
     return busboy({
