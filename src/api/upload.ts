@@ -20,6 +20,8 @@ const MAX_SPEC_BYTES = 4 * MIB;
 /** `spec` is the only field there is; one more is read, so that it can be complained of. */
 const MAX_FIELDS = 2;
 
+const UNKNOWN_FIELD = "Unknown field; a job is sent as spec, code_files and input_files.";
+
 const ROLES: ReadonlyMap<string, InputFile["role"]> = new Map([
   ["code_files", "code"],
   ["input_files", "input"],
@@ -186,7 +188,9 @@ class Intake {
     if (name !== "spec")
       throw unwelcome(
         name,
-        ROLES.has(name) ? "The part is a file and needs a filename." : `Unknown field.`,
+        ROLES.has(name)
+          ? "The part is a file and needs a filename; with curl, mind the @: -F code_files=@main.py."
+          : UNKNOWN_FIELD,
       );
     if (this.#spec !== undefined) throw unwelcome("spec", "The field is given twice.");
     if (isTruncated) throw unwelcome("spec", `The field is longer than ${MAX_SPEC_BYTES} bytes.`);
@@ -200,7 +204,7 @@ class Intake {
       return read;
     }
     const role = ROLES.get(name);
-    if (role === undefined) throw unwelcome(name, "Unknown field.");
+    if (role === undefined) throw unwelcome(name, UNKNOWN_FIELD);
     if (filename === undefined) throw unwelcome(name, "The file has no name.");
     const checked = checkRelativePath(filename);
     if (!checked.ok) throw unwelcome(name, checked.problem);

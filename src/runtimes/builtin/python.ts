@@ -46,7 +46,7 @@ export function installationMounts(binary: string): readonly ReadOnlyMount[] | n
   const library = join(dirname(dirname(binary)), "lib");
   const modules = join(library, basename(binary));
   if (basename(dirname(binary)) !== "bin" || !existsSync(modules)) return null;
-  const shared = readdirSync(library).filter((name) => /^libpython3[\d.]*\.so[\d.]*$/.test(name));
+  const shared = readdirSync(library).filter((name) => /^libpython3[\w.]*\.so[\d.]*$/.test(name));
   return [binary, modules, ...shared.map((name) => join(library, name))].map((hostPath) => ({
     hostPath,
   }));
