@@ -16,6 +16,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "main.ts": "e2e/recovery.test.ts",
   "worker.ts": "e2e/jobs.test.ts",
   "entry.ts": "e2e/recovery.test.ts",
+  "config-table.ts": "config.test.ts",
   "config-variable.ts": "config.test.ts",
   "errors.ts": "e2e/bad-requests.test.ts",
   "api/job-view.ts": "e2e/jobs.test.ts",

@@ -1,0 +1,173 @@
+import { availableParallelism } from "node:os";
+
+import { choice, flag, integer, list, redisUrl, text } from "./config-variable.ts";
+
+const MANY = 1_000_000;
+
+/** Every environment variable of this service, in the order in which --help lists them. */
+export const VARIABLES = {
+  host: text("HOST", "127.0.0.1", "Address to listen on."),
+  port: integer("PORT", 8000, { min: 0, max: 65_535 }, "Port to listen on; 0 picks a free one."),
+  jobDataDir: text("JOB_DATA_DIR", "data/jobs", "Folder of job files, and of the embedded store."),
+  redisUrl: redisUrl("REDIS_URL", "Redis to queue in; unset: the embedded SQLite store."),
+  redisPrefix: text("REDIS_PREFIX", "jr", "Names this installation's keys in a shared Redis."),
+  redisAllowEviction: flag(
+    "REDIS_ALLOW_EVICTION",
+    false,
+    "Start although Redis may evict keys (jobs can then be lost).",
+  ),
+  inlineWorker: flag(
+    "INLINE_WORKER",
+    true,
+    "Run jobs in the API process too; 0 needs REDIS_URL and src/worker.ts beside it.",
+  ),
+  workerConcurrency: integer(
+    "WORKER_CONCURRENCY",
+    availableParallelism(),
+    { min: 1, max: 1000 },
+    "Jobs at once per worker.",
+  ),
+  sandbox: choice("SANDBOX", ["bwrap", "none"], "bwrap", "How programs are contained."),
+  allowUnsandboxed: flag(
+    "ALLOW_UNSANDBOXED",
+    false,
+    "Confirms SANDBOX=none: every job can then read, change and reach what this service can.",
+  ),
+  sandboxUidBase: integer(
+    "SANDBOX_UID_BASE",
+    20_001,
+    { min: 1000, max: 2_000_000_000 },
+    "As root: slot n runs its jobs as this uid + n.",
+  ),
+  strictRuntime: flag(
+    "STRICT_RUNTIME",
+    false,
+    "Refuse a minor version that is not installed, in place of running on the nearest one.",
+  ),
+  apiKeys: list(
+    "API_KEYS",
+    "Comma-separated keys; then every call but /livez and /readyz needs one.",
+  ),
+  allowAnonymous: flag(
+    "ALLOW_ANONYMOUS",
+    false,
+    "Listen on an address that others reach although no API key is set.",
+  ),
+  allowedHosts: list(
+    "ALLOWED_HOSTS",
+    "Host names that a server without keys answers to, beside loopback.",
+  ),
+  corsOrigins: list(
+    "CORS_ORIGINS",
+    "Web origins whose pages may call, such as https://app.example.com.",
+  ),
+  maxUploadMb: integer(
+    "MAX_UPLOAD_MB",
+    100,
+    { min: 1, max: MANY },
+    "Largest body of a POST /jobs, in MiB.",
+  ),
+  maxFiles: integer("MAX_FILES", 1000, { min: 1, max: 100_000 }, "Most files of one job."),
+  defaultTimeoutSec: integer(
+    "DEFAULT_TIMEOUT_SEC",
+    60,
+    { min: 1, max: MANY },
+    "Wall time of a job that asks for none.",
+  ),
+  maxTimeoutSec: integer(
+    "MAX_TIMEOUT_SEC",
+    3600,
+    { min: 1, max: MANY },
+    "Longest wall time a job may ask for.",
+  ),
+  defaultMemoryMb: integer(
+    "DEFAULT_MEMORY_MB",
+    512,
+    { min: 1, max: MANY },
+    "Memory of a job that asks for none, in MiB.",
+  ),
+  maxMemoryMb: integer(
+    "MAX_MEMORY_MB",
+    4096,
+    { min: 1, max: MANY },
+    "Most memory a job may ask for, in MiB.",
+  ),
+  defaultCpuSec: integer(
+    "DEFAULT_CPU_SEC",
+    60,
+    { min: 1, max: MANY },
+    "CPU time of a job that asks for none.",
+  ),
+  maxCpuSec: integer(
+    "MAX_CPU_SEC",
+    3600,
+    { min: 1, max: MANY },
+    "Most CPU time a job may ask for.",
+  ),
+  defaultProcesses: integer(
+    "DEFAULT_PROCESSES",
+    64,
+    { min: 1, max: MANY },
+    "Processes and threads of a job that asks for none.",
+  ),
+  maxProcesses: integer(
+    "MAX_PROCESSES",
+    1024,
+    { min: 1, max: MANY },
+    "Most processes and threads a job may ask for.",
+  ),
+  defaultDiskMb: integer(
+    "DEFAULT_DISK_MB",
+    256,
+    { min: 1, max: MANY },
+    "Disk of a job that asks for none, in MiB.",
+  ),
+  maxDiskMb: integer(
+    "MAX_DISK_MB",
+    1024,
+    { min: 1, max: MANY },
+    "Most disk a job may ask for, in MiB.",
+  ),
+  defaultOutputMb: integer(
+    "DEFAULT_OUTPUT_MB",
+    16,
+    { min: 1, max: MANY },
+    "Log of a job that asks for none, in MiB.",
+  ),
+  maxOutputMb: integer(
+    "MAX_OUTPUT_MB",
+    256,
+    { min: 1, max: MANY },
+    "Largest log a job may ask for, in MiB.",
+  ),
+  minFreeDiskMb: integer(
+    "MIN_FREE_DISK_MB",
+    256,
+    { min: 0, max: MANY },
+    "With less free space, in MiB, where the job folders are, nothing more is put there.",
+  ),
+  retentionSec: integer(
+    "RETENTION_SEC",
+    86_400,
+    { min: 1, max: 1_000_000_000 },
+    "Ended jobs, with logs and files, are removed after this.",
+  ),
+  heartbeatSec: integer(
+    "HEARTBEAT_SEC",
+    15,
+    { min: 1, max: 120 },
+    "A quiet log stream carries a comment this often.",
+  ),
+  drainSec: integer(
+    "DRAIN_SEC",
+    30,
+    { min: 0, max: 86_400 },
+    "On SIGTERM, running jobs get this long before they are handed back.",
+  ),
+  leaseMs: integer(
+    "LEASE_MS",
+    15_000,
+    { min: 500, max: 3_600_000 },
+    "A worker unheard of for this long has lost its jobs (Redis).",
+  ),
+} as const;
