@@ -19,6 +19,8 @@ import { discoverRuntimes } from "./runtimes/discover.ts";
 import { createRuntimeRegistry } from "./runtimes/registry.ts";
 import type { InstalledRuntime } from "./runtimes/runtime.ts";
 import { createBubblewrap } from "./sandbox/bubblewrap.ts";
+import { findCgroups, readCgroupView } from "./sandbox/cgroup/find-cgroups.ts";
+import { createGuestCgroups, sweepCgroups } from "./sandbox/cgroup/guest-cgroups.ts";
 import { createUnsandboxed } from "./sandbox/none.ts";
 import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { openRedisStore } from "./store/redis/open.ts";
@@ -111,7 +113,7 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
       // Not below the data directory: the uids that guests run as could not reach it there.
       runtimeDir = await makeRuntimeDirectory();
       return {
-        sandbox: createSandbox(config, runtimeDir),
+        sandbox: await createSandbox(config, runtimeDir),
         close: () => removeRuntimeDirectory(runtimeDir),
       };
     },
@@ -138,10 +140,19 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
   };
 }
 
-function createSandbox(config: Config, runtimeDir: string): Sandbox {
-  return config.sandbox === "none"
-    ? createUnsandboxed({ runtimeDir })
-    : createBubblewrap({ uidBase: config.sandboxUidBase, runtimeDir });
+async function createSandbox(config: Config, runtimeDir: string): Promise<Sandbox> {
+  if (config.sandbox === "none") return createUnsandboxed({ runtimeDir });
+  const { hierarchy, problem } = findCgroups(readCgroupView());
+  if (hierarchy !== null) await sweepCgroups(hierarchy);
+  return createBubblewrap({
+    uids: config.sandboxUids,
+    runtimeDir,
+    cpuPercent: config.jobCpuPercent,
+    required: config.sandboxRequire,
+    ...(hierarchy === null
+      ? { cgroupProblem: problem }
+      : { cgroups: createGuestCgroups(hierarchy) }),
+  });
 }
 
 /** What the API is built from; `worker` is null where jobs run in other processes. */

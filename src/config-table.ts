@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 
-import { choice, flag, integer, list, redisUrl, text } from "./config-variable.ts";
+import { choice, flag, idRange, integer, list, redisUrl, subset, text } from "./config-variable.ts";
 
 const MANY = 1_000_000;
 
@@ -33,11 +33,21 @@ export const VARIABLES = {
     false,
     "Confirms SANDBOX=none: every job can then read, change and reach what this service can.",
   ),
-  sandboxUidBase: integer(
-    "SANDBOX_UID_BASE",
-    20_001,
-    { min: 1000, max: 2_000_000_000 },
-    "As root: slot n runs its jobs as this uid + n.",
+  sandboxRequire: subset(
+    "SANDBOX_REQUIRE",
+    ["cgroup", "seccomp"],
+    "Run no job without these, of cgroup and seccomp.",
+  ),
+  sandboxUids: idRange(
+    "SANDBOX_UIDS",
+    { first: 20_001, last: 29_999 },
+    "As root: the uids that jobs run as, one for each slot; none: refuse to run jobs as root.",
+  ),
+  jobCpuPercent: integer(
+    "JOB_CPU_PERCENT",
+    0,
+    { min: 0, max: MANY },
+    "Most CPU of one job at a time, in percent of one core; 0: no cap but the other jobs' equal share.",
   ),
   strictRuntime: flag(
     "STRICT_RUNTIME",

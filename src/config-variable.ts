@@ -6,8 +6,8 @@ export interface Variable<T> {
   readonly name: string;
   readonly help: string;
   readonly default: T;
-  /** How the default is shown by --help, where it is not its own text. */
-  readonly shownDefault?: string;
+  /** The default as --help shows it. */
+  readonly shownDefault: string;
   readonly parse: (text: string) => Parsed<T>;
 }
 
@@ -15,7 +15,7 @@ export interface Variable<T> {
 export function text(name: string, fallback: string, help: string): Variable<string> {
   const parse = (given: string): Parsed<string> =>
     given === "" ? { expected: "a text that is not empty" } : { value: given };
-  return { name, help, default: fallback, parse };
+  return { name, help, default: fallback, shownDefault: fallback, parse };
 }
 
 /** Decimal digits, within a range. */
@@ -32,7 +32,7 @@ export function integer(
       ? { value }
       : { expected: `a whole number from ${range.min} to ${range.max}` };
   };
-  return { name, help, default: fallback, parse };
+  return { name, help, default: fallback, shownDefault: String(fallback), parse };
 }
 
 /** 1 or 0; true, yes, on and their opposites as well. */
@@ -64,7 +64,7 @@ export function choice<const T extends string>(
       ? { expected: options.map((option) => `"${option}"`).join(" or ") }
       : { value };
   };
-  return { name, help, default: fallback, parse };
+  return { name, help, default: fallback, shownDefault: fallback, parse };
 }
 
 /** Items between commas; spaces around them and empty ones do not count. */
@@ -78,6 +78,49 @@ export function list(name: string, help: string): Variable<readonly string[]> {
   return { name, help, default: [], shownDefault: "", parse };
 }
 
+/** Any of a few words, between commas. */
+export function subset<const T extends string>(
+  name: string,
+  options: readonly T[],
+  help: string,
+): Variable<readonly T[]> {
+  const parse = (given: string): Parsed<readonly T[]> => {
+    const words = given.split(",").map((word) => word.trim());
+    const found = options.filter((option) => words.includes(option));
+    return words.every((word) => word === "" || options.some((option) => option === word))
+      ? { value: found }
+      : { expected: `a comma-separated list of ${options.join(" and ")}` };
+  };
+  return { name, help, default: [], shownDefault: "", parse };
+}
+
+interface IdRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The last id that is no special value to the kernel (-1, as 32 bits, is). */
+const MAX_ID = 0xffff_fffe;
+
+/** Two user ids, neither of them root's, such as 20001-29999; or `none`. */
+export function idRange(
+  name: string,
+  fallback: IdRange,
+  help: string,
+): Variable<IdRange | undefined> {
+  const parse = (given: string): Parsed<IdRange | undefined> => {
+    if (given === "none") return { value: undefined };
+    const [first = Number.NaN, last = Number.NaN] = /^\d+-\d+$/.test(given)
+      ? given.split("-").map(Number)
+      : [];
+    return first >= 1 && first <= last && last <= MAX_ID
+      ? { value: { first, last } }
+      : { expected: "two user ids above 0 such as 20001-29999, or none" };
+  };
+  const shownDefault = `${fallback.first}-${fallback.last}`;
+  return { name, help, default: fallback, shownDefault, parse };
+}
+
 /** A redis:// or rediss:// URL, or nothing. */
 export function redisUrl(name: string, help: string): Variable<string | undefined> {
   const parse = (given: string): Parsed<string | undefined> => {
@@ -86,5 +129,5 @@ export function redisUrl(name: string, help: string): Variable<string | undefine
       ? { value: given }
       : { expected: "a URL such as redis://localhost:6379/0" };
   };
-  return { name, help, default: undefined, parse };
+  return { name, help, default: undefined, shownDefault: "", parse };
 }

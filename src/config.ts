@@ -92,6 +92,11 @@ function findContradictions(config: VariableValues, environment: NodeJS.ProcessE
     problems.push(
       "SANDBOX is none, which runs every job with this service's own rights: set ALLOW_UNSANDBOXED=1 as well if that is meant.",
     );
+  const uids = config.sandboxUids;
+  if (uids !== undefined && uids.last - uids.first + 1 < config.workerConcurrency)
+    problems.push(
+      `SANDBOX_UIDS (${uids.first}-${uids.last}) has fewer ids than WORKER_CONCURRENCY (${config.workerConcurrency}) has slots: widen it.`,
+    );
   if (!isLoopback(config.host) && config.apiKeys.length === 0 && !config.allowAnonymous)
     problems.push(
       `HOST is ${JSON.stringify(config.host)}, which others reach, and no API key is set: set API_KEYS, or ALLOW_ANONYMOUS=1 to let everyone run code.`,
@@ -110,8 +115,7 @@ function findContradictions(config: VariableValues, environment: NodeJS.ProcessE
 export function configHelp(): string {
   const rows = Object.values<KnownVariable>(VARIABLES).map((variable) => ({
     name: variable.name,
-    fallback:
-      variable.shownDefault ?? (variable.default === undefined ? "" : String(variable.default)),
+    fallback: variable.shownDefault,
     help: variable.help,
   }));
   const nameWidth = Math.max(...rows.map((row) => row.name.length));

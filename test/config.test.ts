@@ -38,6 +38,8 @@ test("each kind of variable is read from its text", () => {
     SANDBOX: "none",
     ALLOW_UNSANDBOXED: "YES",
     API_KEYS: " one , two,",
+    SANDBOX_REQUIRE: "seccomp, cgroup",
+    SANDBOX_UIDS: "3000-4000",
     MAX_TIMEOUT_SEC: "90",
   });
   expect(config).toMatchObject({
@@ -47,6 +49,8 @@ test("each kind of variable is read from its text", () => {
     sandbox: "none",
     allowUnsandboxed: true,
     apiKeys: ["one", "two"],
+    sandboxRequire: ["cgroup", "seccomp"],
+    sandboxUids: { first: 3000, last: 4000 },
     bounds: { timeoutSec: { default: 60, max: 90 } },
   });
 });
@@ -57,6 +61,11 @@ const BAD_VALUES: readonly (readonly [name: string, value: string, expected: str
   ["PORT", "80.5", "a whole number from 0 to 65535"],
   ["PORT", "1e3", "a whole number from 0 to 65535"],
   ["PORT", "", "a whole number from 0 to 65535"],
+  ["SANDBOX_UIDS", "20001", "two user ids above 0 such as 20001-29999, or none"],
+  ["SANDBOX_UIDS", "0-100", "two user ids above 0 such as 20001-29999, or none"],
+  ["SANDBOX_UIDS", "200-100", "two user ids above 0 such as 20001-29999, or none"],
+  ["SANDBOX_UIDS", "1-4294967295", "two user ids above 0 such as 20001-29999, or none"],
+  ["SANDBOX_REQUIRE", "selinux", "a comma-separated list of cgroup and seccomp"],
   ["HOST", "", "a text that is not empty"],
   ["INLINE_WORKER", "maybe", "1 or 0"],
   ["SANDBOX", "docker", '"bwrap" or "none"'],
@@ -85,6 +94,11 @@ const CONTRADICTIONS: readonly (readonly [
   ["everyone's address without a key", { HOST: "0.0.0.0" }, { API_KEYS: "secret" }],
   ["everyone's address, meant", { HOST: "192.0.2.1" }, { ALLOW_ANONYMOUS: "1" }],
   ["keys without a key", { API_KEYS: " , " }, { API_KEYS: "secret" }],
+  [
+    "fewer uids than slots",
+    { SANDBOX_UIDS: "3000-3001", WORKER_CONCURRENCY: "3" },
+    { SANDBOX_UIDS: "3000-3002" },
+  ],
   ["a default above its ceiling", { DEFAULT_DISK_MB: "2000" }, { MAX_DISK_MB: "2000" }],
 ];
 

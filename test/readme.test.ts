@@ -70,9 +70,9 @@ const TRANSCRIPT: readonly Step[] = codeBlocks(section("## A first job"), "conso
       }),
 );
 
-/** What differs between two runs, or two machines. */
+/** What differs between two runs, or two machines; whether memory ran out is only told where there are cgroups. */
 const VARIES = new Set(
-  "id url runtime usage request_id created_at started_at finished_at queue_position".split(" "),
+  "id url runtime usage oom request_id created_at started_at finished_at queue_position".split(" "),
 );
 
 /** An output with everything that may differ made equal: parsed where it is JSON, text otherwise. */

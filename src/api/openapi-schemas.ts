@@ -92,7 +92,10 @@ const Health = Type.Object(
       {
         driver: nullable(oneOf(["bwrap", "none"])),
         ready: nullable(Type.Boolean()),
-        problems: Type.Array(Type.String()),
+        problems: Type.Array(Type.String(), { description: "Why no job runs, with remedies." }),
+        gaps: Type.Array(Type.String(), { description: "What could be stronger, with remedies." }),
+        cgroup: nullable(oneOf(["v1", "v2"])),
+        seccomp: nullable(Type.Boolean()),
       },
       closed,
     ),

@@ -27,8 +27,10 @@ export function serverInfoRoutes(ports: ApiPorts) {
 
 function sandboxView(status: SandboxStatus | null) {
   // Jobs run in worker processes, each with a sandbox of its own.
-  if (status === null) return { driver: null, ready: null, problems: [] };
-  return { driver: status.driver, ready: status.ready, problems: status.problems };
+  if (status === null)
+    return { driver: null, ready: null, problems: [], gaps: [], cgroup: null, seccomp: null };
+  const { driver, ready, problems, gaps, cgroup, seccomp } = status;
+  return { driver, ready, problems, gaps, cgroup, seccomp };
 }
 
 async function readiness(ports: ApiPorts): Promise<Response> {

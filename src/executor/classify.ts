@@ -1,8 +1,8 @@
 import { constants } from "node:os";
 
 import type { Limits } from "../jobs/limits.ts";
-import type { Outcome } from "../jobs/outcome.ts";
-import type { GuestExit } from "../sandbox/sandbox.ts";
+import type { Outcome, Reason } from "../jobs/outcome.ts";
+import type { GuestExit, GuestLimit } from "../sandbox/sandbox.ts";
 
 /** Why we stopped a program that had not ended by itself. */
 export type StopCause = "timeout" | "cancelled";
@@ -36,12 +36,30 @@ export function classify(run: {
   if (stopped === "cancelled") return { ...ended, status: "cancelled", reason: "cancelled" };
   if (exit === null)
     return { ...ended, status: "failed", reason: "sandbox_error", error: run.failure };
-  if (isCpuLimit(exit, run.limits)) return { ...ended, status: "timed_out", reason: "cpu_limit" };
-  // Writing past RLIMIT_FSIZE (setrlimit(2)).
-  if (signal === "SIGXFSZ") return { ...ended, status: "failed", reason: "disk_limit" };
+  const limit = exit.endedFor ?? (exitCode === 0 ? null : limitBehind(exit, run.limits));
+  if (limit === "cpu") return { ...ended, status: "timed_out", reason: "cpu_limit" };
+  if (limit !== null) return { ...ended, status: "failed", reason: LIMIT_REASONS[limit] };
   if (signal !== null) return { ...ended, status: "failed", reason: "signal" };
   if (exitCode === 0) return { ...ended, status: "succeeded", reason: null };
   return { ...ended, status: "failed", reason: "exit_code" };
+}
+
+const LIMIT_REASONS = {
+  memory: "memory_limit",
+  disk: "disk_limit",
+  processes: "process_limit",
+} as const satisfies Record<Exclude<GuestLimit, "cpu">, Reason>;
+
+/**
+ * The limit that a failed program most likely failed for: one that it died of, else one that it met. A program that met
+ * several is told of the one that leaves it the least choice.
+ */
+function limitBehind(exit: GuestExit, limits: Limits): GuestLimit | null {
+  if (exit.limitsMet.includes("memory")) return "memory";
+  if (isCpuLimit(exit, limits)) return "cpu";
+  // Writing past RLIMIT_FSIZE (setrlimit(2)).
+  if (exit.signalNumber === constants.signals.SIGXFSZ) return "disk";
+  return (["disk", "processes"] as const).find((each) => exit.limitsMet.includes(each)) ?? null;
 }
 
 /** RLIMIT_CPU sends SIGXCPU at the soft limit and, to a program that ignores it, SIGKILL at the hard one (setrlimit(2)). */

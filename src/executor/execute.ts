@@ -93,8 +93,9 @@ async function attend(execution: Execution, guest: Guest, startedAtMs: number): 
     ...verdict,
     ...(broken ? ({ status: "failed", reason: "sandbox_error" } as const) : {}),
     error: verdict.error ?? collected.error,
-    oom: null,
-    usage: exit === null ? null : { wallMs, cpuMs: exit.cpuMs, peakMemoryBytes: null },
+    oom: exit?.oom ?? null,
+    usage:
+      exit === null ? null : { wallMs, cpuMs: exit.cpuMs, peakMemoryBytes: exit.peakMemoryBytes },
     artifacts: collected.artifacts,
     warnings: [...guest.warnings(), ...collected.warnings],
   };

@@ -96,5 +96,5 @@ export function createExecution(parts: ExecutionParts): Execution {
 }
 
 function notReady(driver: SandboxStatus["driver"], problem: string): SandboxStatus {
-  return { driver, ready: false, problems: [problem] };
+  return { driver, ready: false, problems: [problem], gaps: [], cgroup: null, seccomp: false };
 }

@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync } from "node:fs";
 import { AppError } from "../errors.ts";
-import { GUEST_ID, SUPERVISOR_IN_GUEST, type GuestRoot } from "./guest-root.ts";
+import { GUEST_ID, SUPERVISOR_DIR_IN_GUEST, type GuestRoot } from "./guest-root.ts";
 import type { ReadOnlyMount } from "./sandbox.ts";
 
 export interface BubblewrapView {
@@ -67,7 +67,7 @@ function fileSystemOptions({ root, mounts, diskBytes }: BubblewrapView): string[
     tmpfs("/tmp", diskBytes, "1777"),
     tmpfs("/work", diskBytes, "0755"),
     ...mounts.map(readOnlyMount),
-    ["--ro-bind", root.supervisor, SUPERVISOR_IN_GUEST],
+    ["--ro-bind", root.supervisorDir, SUPERVISOR_DIR_IN_GUEST],
     ["--remount-ro", "/"],
   ].flat();
 }

@@ -48,29 +48,43 @@ async function* inputFile(input: GuestInput): AsyncGenerator<Uint8Array> {
     );
 }
 
-function options(request: GuestRequest): Record<string, number> {
-  const { limits, memoryLimit } = request;
-  const memoryBytes = limits.memoryBytes + (request.memoryReserveBytes ?? 0);
+/** One file for so many bytes of disk, as ext4 is made for small files; a tmpfs by itself takes millions. */
+const BYTES_PER_FILE = 4096;
+const MIN_FILES = 4096;
+
+function options(request: GuestRequest, isHeldAsWhole: boolean): Record<string, number> {
+  const { limits } = request;
   return {
-    ...(memoryLimit === "address_space" ? { as: memoryBytes } : {}),
-    ...(memoryLimit === "data" ? { data: memoryBytes } : {}),
+    ...(isHeldAsWhole ? {} : processLimits(request)),
     // rlimits know whole seconds only.
     cpu: Math.max(1, Math.ceil(limits.cpuSec)),
     fsize: limits.diskBytes,
-    nproc: limits.processes + OWN_PROCESSES,
     output: limits.diskBytes,
+    inodes: Math.max(MIN_FILES, Math.floor(limits.diskBytes / BYTES_PER_FILE)),
+  };
+}
+
+/** rlimits in place of a cgroup's limits. With one, they would only refuse first what it can tell the cause of. */
+function processLimits({ limits, memoryLimit, memoryReserveBytes = 0 }: GuestRequest) {
+  const memoryBytes = limits.memoryBytes + memoryReserveBytes;
+  return {
+    ...(memoryLimit === "address_space" ? { as: memoryBytes } : {}),
+    ...(memoryLimit === "data" ? { data: memoryBytes } : {}),
+    nproc: limits.processes + OWN_PROCESSES,
   };
 }
 
 /**
- * The records of a whole job, ending with "go". Throws AppError `sandbox_error` for a value that cannot be passed on
+ * The records of a whole job, ending with "go". `isHeldAsWhole`: a cgroup holds all its processes together to the limits of
+ * memory and processes. Throws AppError `sandbox_error` for a value that cannot be passed on
  * as it is, and whatever reading an input throws; a stream that breaks off runs nothing.
  */
 export async function* encodeJob(
   request: GuestRequest,
   env: Readonly<Record<string, string>>,
+  isHeldAsWhole: boolean,
 ): AsyncGenerator<Uint8Array> {
-  for (const [name, number] of Object.entries(options(request))) {
+  for (const [name, number] of Object.entries(options(request, isHeldAsWhole))) {
     if (!Number.isSafeInteger(number) || number < 1)
       throw new AppError("sandbox_error", `The limit ${name} is ${number}`);
     yield text("O", `${name}=${number}`);

@@ -17,6 +17,18 @@ const MAX_ALL_PATHS_BYTES = 256 * 1024;
 const MAX_EXIT_CODE = 255;
 const MAX_SIGNAL = 64;
 
+/** Bits of the last field of an exit record. */
+const DISK_FULL = 1;
+const ENDED_FOR_DISK = 2;
+
+/** What the supervisor says of the program's end. */
+export interface SupervisorExit extends Pick<GuestExit, "exitCode" | "signalNumber" | "cpuMs"> {
+  /** One of the guest's writable places was full. */
+  readonly isDiskFull: boolean;
+  /** It ended the program, which had made too many files. */
+  readonly isEndedForDisk: boolean;
+}
+
 interface GuestRecord {
   readonly type: string;
   readonly payload: Uint8Array;
@@ -31,7 +43,7 @@ export interface GuestOutputReader {
   /** Resolves when the program runs; false when the stream ended before. */
   readStarted(): Promise<boolean>;
   /** How the program ended; null when the stream ended before. */
-  readExit(): Promise<GuestExit | null>;
+  readExit(): Promise<SupervisorExit | null>;
   /** The files, after readExit. Each one's bytes must be drained before the next is asked for. */
   readFiles(): AsyncGenerator<GuestOutput>;
   /** Files that were not handed out: too many, too big, unreadable or badly named. Complete once readFiles is done. */
@@ -129,16 +141,21 @@ function uint64(bytes: Uint8Array, at: number): number {
   return value;
 }
 
-function parseExit(record: GuestRecord): GuestExit {
-  expectType(record, "E", 16);
+function parseExit(record: GuestRecord): SupervisorExit {
+  expectType(record, "E", 20);
   const exitCode = uint32(record.payload, 0);
   const signalNumber = uint32(record.payload, 4);
   if (exitCode > MAX_EXIT_CODE || signalNumber > MAX_SIGNAL)
     throw new MalformedOutput("No program ends like that");
   const cpuMs = uint64(record.payload, 8);
-  return signalNumber > 0
-    ? { exitCode: null, signalNumber, cpuMs }
-    : { exitCode, signalNumber: null, cpuMs };
+  const disk = uint32(record.payload, 16);
+  return {
+    exitCode: signalNumber > 0 ? null : exitCode,
+    signalNumber: signalNumber > 0 ? signalNumber : null,
+    cpuMs,
+    isDiskFull: (disk & DISK_FULL) !== 0,
+    isEndedForDisk: (disk & ENDED_FOR_DISK) !== 0,
+  };
 }
 
 /** `path` is null for a name that is no UTF-8, or no relative path without `.`, `..` and NUL. */

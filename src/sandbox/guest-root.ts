@@ -12,16 +12,18 @@ export interface GuestRoot {
   readonly etc: string;
   /** Host directories that are laid over empty ones of the generated /etc, at the same path. */
   readonly etcMounts: readonly string[];
-  /** A copy of supervisor.pl that a guest's uid can read, wherever this service is installed. */
-  readonly supervisor: string;
+  /** Copies of the supervisor's files that a guest's uid can read, wherever this service is installed. */
+  readonly supervisorDir: string;
 }
 
 /** The ids that a guest sees itself under. */
 export const GUEST_ID = 1000;
-/** Where the guest sees supervisor.pl. */
-export const SUPERVISOR_IN_GUEST = "/run/supervisor.pl";
+/** Where the guest sees `supervisorDir`. */
+export const SUPERVISOR_DIR_IN_GUEST = "/run/supervisor";
+/** The file in it that is run. */
+export const SUPERVISOR = "supervisor.pl";
 
-const SUPERVISOR_SOURCE = fileURLToPath(new URL("./supervisor.pl", import.meta.url));
+const SUPERVISOR_FILES = [SUPERVISOR, "collector.pl"];
 
 const GENERATED: Readonly<Record<string, string>> = {
   passwd: `root:x:0:0:root:/:/usr/sbin/nologin\nguest:x:${GUEST_ID}:${GUEST_ID}:guest:/work:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n`,
@@ -42,11 +44,7 @@ const MOUNTED = ["alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust"];
  */
 export function createGuestRoot(runtimeDir: string): GuestRoot {
   const etc = join(runtimeDir, "etc");
-  for (const directory of [runtimeDir, etc, join(etc, "ssl")]) {
-    mkdirSync(directory, { recursive: true });
-    // The umask of the service may have taken the others' bits.
-    chmodSync(directory, 0o755);
-  }
+  for (const directory of [runtimeDir, etc, join(etc, "ssl")]) makeReadable(directory);
   for (const [name, text] of Object.entries(GENERATED))
     publish(join(etc, name), (path) => writeFileSync(path, text));
   for (const name of COPIED.filter((each) => existsSync(join("/etc", each))))
@@ -54,9 +52,19 @@ export function createGuestRoot(runtimeDir: string): GuestRoot {
   const etcMounts = MOUNTED.map((name) => join("/etc", name)).filter(existsSync);
   for (const mount of etcMounts)
     mkdirSync(join(runtimeDir, mount), { recursive: true, mode: 0o755 });
-  const supervisor = join(runtimeDir, "supervisor.pl");
-  publish(supervisor, (path) => copyFileSync(SUPERVISOR_SOURCE, path));
-  return { etc, etcMounts, supervisor };
+  const supervisorDir = join(runtimeDir, "supervisor");
+  makeReadable(supervisorDir);
+  for (const name of SUPERVISOR_FILES) {
+    const source = fileURLToPath(new URL(`./${name}`, import.meta.url));
+    publish(join(supervisorDir, name), (path) => copyFileSync(source, path));
+  }
+  return { etc, etcMounts, supervisorDir };
+}
+
+/** The umask of the service may have taken the others' bits. */
+function makeReadable(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  chmodSync(directory, 0o755);
 }
 
 function publish(path: string, write: (path: string) => void): void {

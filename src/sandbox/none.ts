@@ -5,12 +5,10 @@ import { messageOf } from "../errors.ts";
 import { MIB } from "../jobs/limits.ts";
 import { spawnProcess, type ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
+import type { LaunchedSupervisor } from "./running-guest.ts";
 import type { GuestRequest, Sandbox } from "./sandbox.ts";
-import {
-  startSupervised,
-  type GuestWriteFds,
-  type LaunchedSupervisor,
-} from "./supervised-guest.ts";
+import { startSupervised, type GuestWriteFds } from "./supervised-guest.ts";
+import { createTreeMeter } from "./tree-meter.ts";
 
 /*
  * No wall at all: the supervisor runs a program as this service's own user, with all its rights, in a temporary
@@ -39,6 +37,7 @@ export function createUnsandboxed(options: { readonly runtimeDir: string }): San
     return startSupervised({
       request,
       env: { ...BASE_ENV, HOME: work, TMPDIR: tmp, ...request.env },
+      makeMeter: () => createTreeMeter(request.limits),
       launch: (fds) => launch(home, fds),
     });
   };
@@ -49,7 +48,10 @@ export function createUnsandboxed(options: { readonly runtimeDir: string }): San
       return {
         driver: "none",
         ready: failure === "",
-        problems: failure === "" ? [WARNING] : [WARNING, failure],
+        problems: failure === "" ? [] : [failure],
+        gaps: [WARNING],
+        cgroup: null,
+        seccomp: false,
       };
     },
   };
@@ -67,6 +69,7 @@ function launch(home: string, fds: GuestWriteFds): LaunchedSupervisor {
   });
   return {
     child,
+    supervisorPid: Promise.resolve(child.pid),
     async takeDown() {
       await endOrKill(child);
       // A recursive fs.rm takes half a minute for a tree that a job made 3,000 levels deep.

@@ -37,13 +37,25 @@ export interface GuestRequest {
   readonly slot: number;
 }
 
+/** What a guest can run out of. */
+export type GuestLimit = "memory" | "cpu" | "disk" | "processes";
+
 /** How the guest's main process ended, as its parent saw it. */
 export interface GuestExit {
   /** null when a signal ended it. */
   readonly exitCode: number | null;
   /** Number of the signal, or null. */
   readonly signalNumber: number | null;
+  /** Of all processes of the guest. */
   readonly cpuMs: number;
+  /** Of all processes of the guest together, their files in tmpfs included; null where nothing measures it. */
+  readonly peakMemoryBytes: number | null;
+  /** Whether any process was killed for want of memory; null where nobody can tell. */
+  readonly oom: boolean | null;
+  /** The limit that the sandbox ended the guest for; null when the guest ended by itself, was stopped, or was killed. */
+  readonly endedFor: GuestLimit | null;
+  /** Limits that were met: something was refused or killed for them. A program may well live with that. */
+  readonly limitsMet: readonly GuestLimit[];
 }
 
 /** A file found in the working directory after the end; the consumer must drain `bytes` before asking for the next. */
@@ -83,12 +95,20 @@ export interface Guest {
   destroy(): Promise<void>;
 }
 
+/** What an operator can demand by SANDBOX_REQUIRE. */
+export type SandboxFeature = "cgroup" | "seccomp";
+
 export interface SandboxStatus {
   readonly driver: "bwrap" | "none";
   /** true when a real job ran in it and found itself contained. */
   readonly ready: boolean;
-  /** What is missing or weaker than it could be, each with its remedy; for /health. */
+  /** What keeps it from being ready, in sentences with their remedies; for /health. */
   readonly problems: readonly string[];
+  /** What is weaker than it could be, likewise. */
+  readonly gaps: readonly string[];
+  /** null: limits hold by rlimits and by looking at the processes now and then. */
+  readonly cgroup: "v1" | "v2" | null;
+  readonly seccomp: boolean;
 }
 
 export interface Sandbox {

@@ -1,10 +1,13 @@
 import { closeSync, fchownSync } from "node:fs";
 import { AppError, messageOf } from "../errors.ts";
-import { openPipe, readPipe, type PipeReader } from "../platform/pipe.ts";
+import { openPipe, readPipe } from "../platform/pipe.ts";
 import type { ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import { encodeJob } from "./guest-input.ts";
+import type { GuestMeter } from "./guest-meter.ts";
 import { createGuestOutputReader } from "./guest-output.ts";
+import { collectText, type LastWords } from "./last-words.ts";
+import { type LaunchedSupervisor, once, type Readers, runningGuest } from "./running-guest.ts";
 import type { Guest, GuestRequest } from "./sandbox.ts";
 
 /*
@@ -21,43 +24,49 @@ export interface GuestWriteFds {
   readonly stderr: number;
 }
 
-/** A supervisor that was started. */
-export interface LaunchedSupervisor {
-  readonly child: ChildProcess;
-  /** Takes down the supervisor and every process under it. Resolves when they are gone; called once. */
-  takeDown(): Promise<void>;
-}
-
 export interface SupervisedLaunch {
   readonly request: GuestRequest;
   /** The program's whole environment. */
   readonly env: Readonly<Record<string, string>>;
   /** Who runs the program, so that it may reopen its own stdout; absent: this process's user. */
   readonly uid?: number;
+  /** Called once; the meter is closed with the guest, also when it does not start. */
+  readonly makeMeter: () => GuestMeter;
   readonly launch: (fds: GuestWriteFds) => LaunchedSupervisor;
 }
 
 /** The longest pause while a job is handed over, until its program runs. */
 const START_STALL_MS = 15_000;
-/** From stop() until every process is dead; the kernel needs a few ms. */
-const STOP_DEADLINE_MS = 3_000;
 /** The longest pause while files are handed out. */
 const OUTPUT_STALL_MS = 15_000;
 /** From the end of a supervisor that failed until its last words are read. */
 const LAST_WORDS_MS = 500;
-const FAILURE_TEXT_BYTES = 4096;
-
-interface Readers {
-  readonly result: PipeReader;
-  readonly stdout: PipeReader;
-  readonly stderr: PipeReader;
-}
 
 /**
  * Starts a guest; resolves once its program runs. Throws AppError `sandbox_error` when the sandbox, the supervisor or
  * the program cannot be started, and whatever reading an input throws. Nothing is left behind then.
  */
 export async function startSupervised(plan: SupervisedLaunch): Promise<Guest> {
+  const meter = makeMeter(plan);
+  try {
+    return await startMetered(plan, meter);
+  } catch (error) {
+    await meter.close();
+    throw error;
+  }
+}
+
+function makeMeter(plan: SupervisedLaunch): GuestMeter {
+  try {
+    return plan.makeMeter();
+  } catch (error) {
+    throw new AppError("sandbox_error", `The job's cgroup cannot be made: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+async function startMetered(plan: SupervisedLaunch, meter: GuestMeter): Promise<Guest> {
   const { supervisor, readers } = launchWithPipes(plan);
   const lastWords = collectText(supervisor.child.stderr);
   const reader = createGuestOutputReader(readers.result.stream, {
@@ -68,17 +77,37 @@ export async function startSupervised(plan: SupervisedLaunch): Promise<Guest> {
     supervisor.child.endStdin();
     const closing = [readers.result.close()];
     await supervisor.takeDown();
-    closing.push(readers.stdout.close(), readers.stderr.close());
+    closing.push(readers.stdout.close(), readers.stderr.close(), meter.close());
     await Promise.all(closing);
   });
   try {
-    const started = await handOver(plan, supervisor.child, reader.readStarted());
+    await enterMeter(meter, supervisor);
+    const started = await handOver(plan, supervisor.child, {
+      started: reader.readStarted(),
+      meter,
+    });
     if (!started) throw await startFailure(lastWords);
   } catch (error) {
     await takeDown();
     throw error;
   }
-  return runningGuest({ supervisor, readers, reader, lastWords, takeDown });
+  return runningGuest({ supervisor, readers, reader, lastWords, takeDown, meter });
+}
+
+/** Nothing of the job reaches the supervisor before this. One that has ended already says why where its start is awaited. */
+async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Promise<void> {
+  const pid = await supervisor.supervisorPid;
+  if (pid === null) return;
+  try {
+    meter.enter(pid);
+  } catch (error) {
+    const isGone = error instanceof Error && "code" in error && error.code === "ESRCH";
+    if (isGone) return;
+    const reason = messageOf(error);
+    throw new AppError("sandbox_error", `The limits could not be put on: ${reason}`, {
+      cause: error,
+    });
+  }
 }
 
 function launchWithPipes(plan: SupervisedLaunch): {
@@ -121,12 +150,12 @@ function launchWithPipes(plan: SupervisedLaunch): {
 async function handOver(
   plan: SupervisedLaunch,
   child: ChildProcess,
-  started: Promise<boolean>,
+  { started, meter }: { readonly started: Promise<boolean>; readonly meter: GuestMeter },
 ): Promise<boolean> {
   let lastProgressMs = performance.now();
   const gone = child.exited.then(() => "gone" as const);
   const feed = async () => {
-    for await (const bytes of encodeJob(plan.request, plan.env)) {
+    for await (const bytes of encodeJob(plan.request, plan.env, meter.isHeldAsWhole)) {
       if ((await Promise.race([child.writeStdin(bytes), gone])) === "gone") break;
       lastProgressMs = performance.now();
     }
@@ -151,83 +180,4 @@ async function startFailure(lastWords: LastWords): Promise<AppError> {
     "sandbox_error",
     lastWords.text() || "The sandbox ended before the program started",
   );
-}
-
-interface RunningParts {
-  readonly supervisor: LaunchedSupervisor;
-  readonly readers: Readers;
-  readonly reader: ReturnType<typeof createGuestOutputReader>;
-  readonly lastWords: LastWords;
-  readonly takeDown: () => Promise<void>;
-}
-
-function runningGuest(parts: RunningParts): Guest {
-  const { supervisor, readers, reader, lastWords, takeDown } = parts;
-  let broken = "";
-
-  const awaitExit = async () => {
-    try {
-      const exit = await reader.readExit();
-      if (exit !== null) return exit;
-      broken ||= "The sandbox ended before the program did";
-    } catch (error) {
-      broken ||= `The sandbox said something odd: ${messageOf(error)}`;
-    }
-    await takeDown();
-    return null;
-  };
-  const exited = awaitExit();
-
-  const stop = once(async () => {
-    supervisor.child.endStdin();
-    if ((await beforeDeadline(exited, STOP_DEADLINE_MS)) !== LATE) return;
-    broken ||= `The guest could not be stopped within ${STOP_DEADLINE_MS} ms`;
-    await takeDown();
-  });
-
-  return {
-    stdout: readers.stdout.stream,
-    stderr: readers.stderr.stream,
-    exited,
-    failure: () => [broken, lastWords.text()].filter(Boolean).join(": "),
-    warnings: () => leftOutWarning(reader.leftOut()),
-    async *outputs() {
-      if ((await exited) === null)
-        throw new AppError("sandbox_error", "The guest's files are lost");
-      yield* reader.readFiles();
-    },
-    stop: () => void stop(),
-    destroy: takeDown,
-  };
-}
-
-function leftOutWarning(files: number): readonly string[] {
-  if (files === 0) return [];
-  return [
-    `${files} of the files in the working directory were not kept: past the limits on number, size or depth, unreadable, or with a name that is no UTF-8`,
-  ];
-}
-
-interface LastWords {
-  readonly complete: Promise<void>;
-  text(): string;
-}
-
-/** Reads to the end, so that the writer never blocks, and keeps the first bytes. */
-function collectText(stream: ReadableStream<Uint8Array>): LastWords {
-  const decoder = new TextDecoder();
-  let text = "";
-  const read = async () => {
-    for await (const chunk of stream)
-      if (text.length < FAILURE_TEXT_BYTES) text += decoder.decode(chunk, { stream: true });
-  };
-  return {
-    complete: read().catch(() => undefined),
-    text: () => text.slice(0, FAILURE_TEXT_BYTES).trim(),
-  };
-}
-
-function once(work: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined;
-  return () => (running ??= work());
 }

@@ -9,21 +9,23 @@
 # extension headers that make a reader buffer without bound. guest-input.ts writes ours, guest-output.ts reads ours.
 #
 #   in:   O name=number (option)   A argument   V NAME=value   F path   D bytes of the file or of stdin   I stdin   G go
-#   out:  S started   E exit code, signal, CPU ms   F size, path   D bytes   T number of files left out (the end)
+#   out:  S started   E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
-# Runs on perl-base alone and loads no module but strict (and no %!, which loads one): POSIX takes 10 ms to load, perl itself 2.
+# What hands the files out is beside this file, in collector.pl. Both run on perl-base alone and load no module but strict
+# (and no %!, which loads one): POSIX takes 10 ms to load, perl itself 2.
 use strict;
 
-my ($machine, $result_fd, $out_fd, $err_fd, $work, $tmp) = @ARGV;
+our $work;
+(my ($machine, $result_fd, $out_fd, $err_fd), $work, my $tmp) = @ARGV;
 
 # From asm/unistd_64.h, asm-generic/unistd.h (aarch64) and asm/fcntl.h; O_NOFOLLOW is the one flag that differs.
 my %numbers_of = (
     x64 => { prctl => 157, rt_sigprocmask => 14, signalfd4 => 289, prlimit64 => 302, setsid => 112, getrusage => 98,
-             O_NOFOLLOW => 0x20000 },
+             statfs => 137, O_NOFOLLOW => 0x20000 },
     arm64 => { prctl => 167, rt_sigprocmask => 135, signalfd4 => 74, prlimit64 => 261, setsid => 157, getrusage => 165,
-               O_NOFOLLOW => 0x8000 },
+               statfs => 43, O_NOFOLLOW => 0x8000 },
 );
-my $nr = $numbers_of{$machine} or give_up("There is no system call table for $machine");
+our $nr = $numbers_of{$machine} or give_up("There is no system call table for $machine");
 
 sub PR_SET_DUMPABLE () { 4 } sub PR_SET_CHILD_SUBREAPER () { 36 } sub SIG_BLOCK () { 0 } sub SIG_SETMASK () { 2 }
 sub SIGCHLD_BIT () { 1 << 16 } sub SIGSET_BYTES () { 8 } sub RUSAGE_CHILDREN () { -1 }
@@ -31,10 +33,9 @@ sub SFD_CLOEXEC_NONBLOCK () { 02004000 } sub F_SETFD () { 2 } sub FD_CLOEXEC () 
 sub SIGKILL () { 9 } sub O_WRONLY_CREAT_EXCL () { 0301 } sub O_RDWR_CREAT_EXCL () { 0302 }
 sub O_RDONLY_NONBLOCK () { 04000 } sub MAX_RECORD_BYTES () { 1 << 20 } sub READ_BYTES () { 1 << 17 }
 sub NOFILE_SOFT () { 1024 } sub NOFILE_HARD () { 4096 }
-# Caps on what is handed out; more is left out and counted. Entries bound the time that a directory of millions costs.
-sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_FILES () { 1_000 } sub MAX_ENTRIES () { 200_000 }
-# All paths together, with 8 bytes of size each as guest-output.ts counts them: they stay in the job's record.
-sub MAX_ALL_PATHS_BYTES () { 1 << 18 }
+sub DISK_FULL () { 1 } sub ENDED_FOR_DISK () { 2 } sub DISK_LOOK_SEC () { 0.25 } sub STATFS_BYTES () { 120 }
+# So much of the job's files is kept in mind, to tell at the end which of them were not touched.
+sub MAX_KEPT_BYTES () { 1 << 18 }
 # The rlimits' numbers are generic on both machines (asm-generic/resource.h).
 my %rlimit = (cpu => 0, fsize => 1, data => 2, core => 4, nproc => 6, nofile => 7, as => 9);
 
@@ -54,7 +55,10 @@ $signal_fd >= 0 or give_up("signalfd failed: $!");
 open(my $signals, '<&=', $signal_fd) or give_up("signalfd cannot be opened: $!");
 my ($result, $out, $err) = map { inherited($_) } ($result_fd, $out_fd, $err_fd);
 
-my (%option, @argv, @env, $stdin, %input_mark);
+my (%option, @argv, @env, $stdin);
+# Of the job's files, by path: bytes of small ones, what a stat of the others gave.
+our (%kept, %input_mark);
+my $kept_bytes = 0;
 my $received = '';
 receive_job();
 my $started_sec = time;
@@ -66,9 +70,11 @@ run_program($trouble_end) if $program == 0;
 close $_ for $trouble_end, $out, $err;
 give_up($_) for <$trouble>;
 send_record('S', '');
-my $status = wait_for_program();
-send_record('E', pack('NNQ>', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms()));
-hand_out_files();
+# Only now, when nobody waits for it.
+require $0 =~ s{[^/]*\z}{collector.pl}r;
+my ($status, $disk) = wait_for_program();
+send_record('E', pack('NNQ>N', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms(), $disk));
+hand_out_files($option{output}, $started_sec);
 exit 0;
 
 sub give_up { print STDERR "$_[0]\n"; exit 126 }
@@ -96,9 +102,13 @@ sub receive_job {
         my ($type, $length) = unpack('aN', take(5));
         $length <= MAX_RECORD_BYTES or give_up('A record of the job is too long');
         my $payload = take($length);
-        if ($type eq 'D') { write_all($file, $payload) or give_up("The job's files do not fit: $!"); next }
+        if ($type eq 'D') {
+            write_all($file, $payload) or give_up("The job's files do not fit: $!");
+            keep($path, $payload) if defined $path;
+            next;
+        }
         if (defined $path) { close_input($file, $path); undef $path }
-        if    ($type eq 'F') { $file = create_input($path = $payload) }
+        if    ($type eq 'F') { $file = create_input($path = $payload); $kept{$path} = '' }
         elsif ($type eq 'I') { $file = $stdin = create_stdin() }
         elsif ($type eq 'A') { push @argv, $payload }
         elsif ($type eq 'V') { push @env, [split /=/, $payload, 2] }
@@ -120,6 +130,14 @@ sub create_input {
     sysopen(my $file, "$work/$path", O_WRONLY_CREAT_EXCL | $nr->{O_NOFOLLOW}, 0644)
         or give_up("An input file cannot be made: $!");
     return $file;
+}
+
+sub keep {
+    my ($path, undef) = @_;
+    return if !defined $kept{$path};
+    $kept_bytes += length $_[1];
+    if ($kept_bytes > MAX_KEPT_BYTES) { delete $kept{$path} }
+    else                              { $kept{$path} .= $_[1] }
 }
 
 # What an untouched input still looks like at the end; its change time is compared on top of that.
@@ -186,11 +204,16 @@ sub become_program {
 
 sub wait_for_program {
     my ($ended, $stopping);
+    my $disk = 0;
     until (defined $ended) {
         my $ready = '';
         vec($ready, $signal_fd, 1) = 1;
         vec($ready, 0, 1) = 1 unless $stopping;
-        next if select($ready, undef, undef, undef) < 1;
+        if (select($ready, undef, undef, DISK_LOOK_SEC) < 1) {
+            $disk = look_at_disk() if !($disk & ENDED_FOR_DISK);
+            kill_everyone() if $disk & ENDED_FOR_DISK;
+            next;
+        }
         sysread($signals, my $ignored, 4096) if vec($ready, $signal_fd, 1);
         if (vec($ready, 0, 1)) {
             my $got = sysread(STDIN, my $ignored, 4096);
@@ -200,7 +223,24 @@ sub wait_for_program {
     }
     # Reaped to the last one: what is left would write on while the files are read, and hold processes and memory.
     do { kill_everyone() } while (waitpid(-1, 0) != -1);
-    return $ended;
+    return ($ended, $disk | look_at_disk());
+}
+
+# A full file system is refused to the program by the kernel; nothing but this keeps it from making files without end,
+# which take kernel memory. What is on the host (SANDBOX=none) is not the job's alone.
+sub look_at_disk {
+    return 0 if $$ != 1;
+    my $found = 0;
+    # A list of its own: syscall takes no constant.
+    for my $place (my @places = ($work, $tmp, '/dev/shm')) {
+        my $statfs = "\0" x STATFS_BYTES;
+        next if syscall($nr->{statfs}, $place, $statfs) != 0;
+        # struct statfs (asm-generic/statfs.h): type, block size, blocks, free, available, files, free files
+        my (undef, undef, undef, undef, $available, $files, $free_files) = unpack('q7', $statfs);
+        $found |= DISK_FULL if $available == 0;
+        $found |= DISK_FULL | ENDED_FOR_DISK if $files - $free_files > $option{inodes};
+    }
+    return $found;
 }
 
 # kill(-1) spares only PID 1 of the namespace; anywhere else it would be the end of the host.
@@ -219,7 +259,7 @@ sub cpu_ms {
     return int(($user_sec + $system_sec) * 1000 + ($user_us + $system_us) / 1000);
 }
 
-# --- the files go out
+# --- records go out
 
 sub write_all {
     my ($handle, undef) = @_;
@@ -234,60 +274,3 @@ sub write_all {
 
 # The service closes its end when it wants no more; there is nobody left to tell.
 sub send_record { write_all($result, pack('aN', $_[0], length $_[1]) . $_[1]) or exit 0 }
-
-# Nothing else is alive by now, so that what lstat saw is what open finds. Paths stay far below PATH_MAX.
-sub hand_out_files {
-    my ($left_out, $files, $bytes, $path_bytes, $entries) = (0, 0, 0, 0, 0);
-    my @directories = (['', 0]);
-    while (my $next = shift @directories) {
-        my ($prefix, $depth) = @$next;
-        my $directory = "$work/$prefix";
-        chmod 0700, $directory if $depth;
-        opendir(my $listing, $directory) or do { $left_out++; next };
-        while (defined(my $name = readdir $listing)) {
-            next if $name eq '.' || $name eq '..';
-            if (++$entries > MAX_ENTRIES) { $left_out++; @directories = (); last }
-            my $path = $prefix . $name;
-            my @stat = lstat "$work/$path" or do { $left_out++; next };
-            if (-d _) {
-                if ($depth < MAX_DEPTH && length $path < MAX_PATH_BYTES) { push @directories, ["$path/", $depth + 1] }
-                else                                                      { $left_out++ }
-                next;
-            }
-            next if !-f _ || untouched_input($path, @stat);
-            if (length $path > MAX_PATH_BYTES || $files >= MAX_FILES || $bytes + $stat[7] > $option{output}
-                || $path_bytes + 8 + length $path > MAX_ALL_PATHS_BYTES || !hand_out($path)) { $left_out++; next }
-            $files++;
-            $bytes += $stat[7];
-            $path_bytes += 8 + length $path;
-        }
-    }
-    send_record('T', pack('N', $left_out));
-}
-
-# Change times cannot be set by a program; one within the second of the start tells nothing.
-sub untouched_input {
-    my ($path, @stat) = @_;
-    my $mark = $input_mark{$path};
-    return defined $mark && $mark eq input_mark(@stat) && $stat[10] < $started_sec;
-}
-
-sub hand_out {
-    my ($path) = @_;
-    my $flags = O_RDONLY_NONBLOCK | $nr->{O_NOFOLLOW};
-    my $file;
-    if (!sysopen($file, "$work/$path", $flags)) {
-        chmod 0600, "$work/$path";
-        sysopen($file, "$work/$path", $flags) or return 0;
-    }
-    my $left = -s $file;
-    send_record('F', pack('Q>', $left) . $path);
-    while ($left > 0) {
-        my $got = sysread($file, my $chunk, $left < READ_BYTES ? $left : READ_BYTES);
-        # The size is announced already: a stream that breaks off is refused as a whole.
-        exit 1 if !$got;
-        send_record('D', $chunk);
-        $left -= $got;
-    }
-    return 1;
-}

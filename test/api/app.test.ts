@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Api } from "../../src/api/app.ts";
 import { AppError } from "../../src/errors.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
-import type { SandboxStatus } from "../../src/sandbox/sandbox.ts";
+import { sandboxStatus } from "../support/sandbox-status.ts";
 import { call, openApi, shellJob } from "../support/api.ts";
 import { overridden } from "../support/overridden.ts";
 
@@ -110,7 +110,7 @@ describe("a submission", () => {
   });
 
   test("is a 503 while the server shuts down, without a sandbox, and without a runtime", async () => {
-    const sandbox: SandboxStatus = { driver: "bwrap", ready: false, problems: ["No bwrap."] };
+    const sandbox = sandboxStatus({ ready: false, problems: ["No bwrap."] });
     const none = createRuntimeRegistry([], { strict: false });
     for (const [ports, code] of [
       [{ draining: AbortSignal.abort() }, "503 draining"],

@@ -2,6 +2,8 @@ import { constants } from "node:os";
 import { expect, test } from "bun:test";
 
 import { classify, signalName } from "../../src/executor/classify.ts";
+import type { GuestExit } from "../../src/sandbox/sandbox.ts";
+import { guestExit } from "../support/sandbox-status.ts";
 
 const { SIGKILL, SIGSEGV, SIGXCPU, SIGXFSZ } = constants.signals;
 const limits = {
@@ -11,8 +13,9 @@ const limits = {
   diskBytes: 1,
   outputBytes: 1,
 };
-const exited = (exitCode: number) => ({ exitCode, signalNumber: null, cpuMs: 10 });
-const killed = (signalNumber: number, cpuMs = 10) => ({ exitCode: null, signalNumber, cpuMs });
+const exited = (exitCode: number, met: Partial<GuestExit> = {}) => guestExit({ exitCode, ...met });
+const killed = (signalNumber: number, cpuMs = 10, met: Partial<GuestExit> = {}) =>
+  guestExit({ exitCode: null, signalNumber, cpuMs, ...met });
 
 test.each([
   ["exit 0", exited(0), null, "succeeded", null, 0, null],
@@ -30,6 +33,61 @@ test.each([
     "SIGKILL",
   ],
   ["SIGXCPU", killed(SIGXCPU), null, "timed_out", "cpu_limit", null, "SIGXCPU"],
+  [
+    "the kernel's choice when memory ran out",
+    killed(SIGKILL, 10, { oom: true, limitsMet: ["memory", "processes"] }),
+    null,
+    "failed",
+    "memory_limit",
+    null,
+    "SIGKILL",
+  ],
+  [
+    "a parent whose child ran out of memory, and which gave up",
+    exited(1, { oom: true, limitsMet: ["memory"] }),
+    null,
+    "failed",
+    "memory_limit",
+    1,
+    null,
+  ],
+  [
+    "a parent whose child ran out of memory, and which did not mind",
+    exited(0, { oom: true, limitsMet: ["memory"] }),
+    null,
+    "succeeded",
+    null,
+    0,
+    null,
+  ],
+  [
+    "too many processes",
+    exited(1, { limitsMet: ["processes"] }),
+    null,
+    "failed",
+    "process_limit",
+    1,
+    null,
+  ],
+  ["a full disk", exited(1, { limitsMet: ["disk"] }), null, "failed", "disk_limit", 1, null],
+  [
+    "ended for the CPU time of all processes, whatever it said",
+    killed(SIGKILL, 10, { endedFor: "cpu" }),
+    null,
+    "timed_out",
+    "cpu_limit",
+    null,
+    "SIGKILL",
+  ],
+  [
+    "ended for memory although it exited with 0 meanwhile",
+    exited(0, { endedFor: "memory", oom: true }),
+    null,
+    "failed",
+    "memory_limit",
+    0,
+    null,
+  ],
   ["SIGXFSZ", killed(SIGXFSZ), null, "failed", "disk_limit", null, "SIGXFSZ"],
   [
     "our stop at the time limit",

@@ -3,7 +3,7 @@ import { shellRequest } from "../support/guests.ts";
 
 /* A service in small, to be killed: starts a guest with a daemon, says so, and waits. */
 const [runtimeDir = "", marker = ""] = process.argv.slice(2);
-const guest = await createBubblewrap({ uidBase: 30_001, runtimeDir }).start(
+const guest = await createBubblewrap({ uids: { first: 30_001, last: 30_100 }, runtimeDir }).start(
   shellRequest("", {
     argv: [
       "/bin/bash",

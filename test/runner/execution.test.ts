@@ -4,6 +4,7 @@ import type { Service } from "../../src/lifecycle.ts";
 import { createExecution, type ExecutionParts } from "../../src/runner/execution.ts";
 import type { Sandbox, SandboxStatus } from "../../src/sandbox/sandbox.ts";
 import { overridden } from "../support/overridden.ts";
+import { sandboxStatus } from "../support/sandbox-status.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 
 let workshop: Workshop;
@@ -50,11 +51,11 @@ describe("execution", () => {
     const log: string[] = [];
     const started = Promise.withResolvers<void>();
     const answers: SandboxStatus[] = [
-      { driver: "bwrap", ready: false, problems: ["bubblewrap is missing."] },
-      { driver: "bwrap", ready: false, problems: ["bubblewrap is missing."] },
+      sandboxStatus({ ready: false, problems: ["bubblewrap is missing."] }),
+      sandboxStatus({ ready: false, problems: ["bubblewrap is missing."] }),
     ];
     const sandbox: Sandbox = overridden(workshop.sandbox, {
-      selfTest: async () => answers.shift() ?? { driver: "bwrap", ready: true, problems: [] },
+      selfTest: async () => answers.shift() ?? sandboxStatus(),
     });
     const execution = createExecution(
       recordedParts(log, {
@@ -94,7 +95,7 @@ describe("execution", () => {
       }),
     );
     await execution.start();
-    expect(execution.status()).toEqual({
+    expect(execution.status()).toMatchObject({
       driver: "bwrap",
       ready: false,
       problems: ["The sandbox cannot be made ready: no space left"],

@@ -116,7 +116,11 @@ describe("what is no use to a job is not offered", () => {
 
   test("nothing is offered where no sandbox works", async () => {
     const { runtimeDir } = runtimes;
-    const sandbox = createBubblewrap({ uidBase: 30_001, runtimeDir, bwrapPath: "/no/bwrap" });
+    const sandbox = createBubblewrap({
+      uids: { first: 30_001, last: 30_100 },
+      runtimeDir,
+      bwrapPath: "/no/bwrap",
+    });
     const found = await discoverRuntimes({
       sandbox,
       searchPath: "/usr/bin",

@@ -9,7 +9,7 @@ const options = (mounts: readonly ReadOnlyMount[] = []) =>
       root: {
         etc: "/run/x/etc",
         etcMounts: ["/etc/ssl/certs"],
-        supervisor: "/run/x/supervisor.pl",
+        supervisorDir: "/run/x/supervisor",
       },
       mounts,
       diskBytes: 4096,

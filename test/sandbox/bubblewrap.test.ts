@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
 import type { Sandbox } from "../../src/sandbox/sandbox.ts";
 import { sandboxContract } from "../contract/sandbox-contract.ts";
+import { sandboxLimitsContract } from "../contract/sandbox-limits-contract.ts";
+import { hasCgroups, openCgroups } from "../support/cgroups.ts";
 import {
   DEFAULT_LIMITS,
   finish,
@@ -20,15 +22,21 @@ import {
   untilNoProcessWith,
 } from "../support/guests.ts";
 
-const UID_BASE = 30_001;
+const UIDS = { first: 30_001, last: 30_100 };
 const runtimeDir = mkdtempSync(join(tmpdir(), "job-runner-bubblewrap-"));
-const open = (): Sandbox => createBubblewrap({ uidBase: UID_BASE, runtimeDir });
+const open = (): Sandbox => createBubblewrap({ uids: UIDS, runtimeDir });
+const openWithCgroups = (): Sandbox =>
+  createBubblewrap({ uids: UIDS, runtimeDir, cgroups: openCgroups() });
 afterAll(() => rmSync(runtimeDir, { recursive: true, force: true }));
 
-sandboxContract("bubblewrap", {
-  open: async () => open(),
-  close: async () => undefined,
-});
+for (const [name, opened] of [
+  ["bubblewrap without cgroups", open],
+  ...(hasCgroups() ? ([["bubblewrap with cgroups", openWithCgroups]] as const) : []),
+] as const) {
+  const harness = { open: async () => opened(), close: async () => undefined };
+  sandboxContract(name, harness);
+  sandboxLimitsContract(name, harness);
+}
 
 describe("bubblewrap", () => {
   let sandbox: Sandbox;
@@ -39,12 +47,12 @@ describe("bubblewrap", () => {
     runGuest(sandbox, shellRequest(...request));
 
   test("the self-test passes and leaves nothing behind", async () => {
-    expect(await sandbox.selfTest()).toEqual({ driver: "bwrap", ready: true, problems: [] });
+    expect(await sandbox.selfTest()).toMatchObject({ driver: "bwrap", ready: true, problems: [] });
     expect(readdirSync(runtimeDir).filter((name) => name.startsWith("canary"))).toEqual([]);
   });
 
   test("what is missing is a sentence with its remedy, and nothing starts", async () => {
-    const broken = createBubblewrap({ uidBase: UID_BASE, runtimeDir, bwrapPath: "/no/bwrap" });
+    const broken = createBubblewrap({ uids: UIDS, runtimeDir, bwrapPath: "/no/bwrap" });
     const status = await broken.selfTest();
     expect(status.ready).toBe(false);
     expect(status.problems.join()).toContain("apt-get install bubblewrap");
@@ -52,7 +60,7 @@ describe("bubblewrap", () => {
   });
 
   test("a bubblewrap that refuses is told by its own words", async () => {
-    const broken = createBubblewrap({ uidBase: UID_BASE, runtimeDir, bwrapPath: "/bin/false" });
+    const broken = createBubblewrap({ uids: UIDS, runtimeDir, bwrapPath: "/bin/false" });
     expect(await broken.selfTest()).toMatchObject({ ready: false });
     await expect(
       sandbox.start(shellRequest("", { mounts: [{ hostPath: "/no/such" }] })),
@@ -62,11 +70,11 @@ describe("bubblewrap", () => {
   test("root without a range of uids, and slots that are none, are refused", async () => {
     if (process.getuid?.() === 0) {
       const bare = createBubblewrap({ runtimeDir });
-      expect((await bare.selfTest()).problems.join()).toContain("uids");
-      for (const uidBase of [Number.NaN, 0, -1, 1.5])
+      expect((await bare.selfTest()).problems.join()).toContain("SANDBOX_UIDS");
+      for (const first of [Number.NaN, 0, -1, 1.5])
         await expect(
-          createBubblewrap({ uidBase, runtimeDir }).start(shellRequest("exit 0")),
-        ).rejects.toThrow("whole number");
+          createBubblewrap({ uids: { first, last: 9 }, runtimeDir }).start(shellRequest("exit 0")),
+        ).rejects.toThrow("SANDBOX_UIDS");
     }
     for (const slot of [-1, 0.5, Number.NaN])
       await expect(sandbox.start(shellRequest("exit 0", { slot }))).rejects.toThrow("slot");

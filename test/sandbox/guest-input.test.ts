@@ -6,10 +6,12 @@ import { DEFAULT_LIMITS, shellRequest, textInput } from "../support/guests.ts";
 
 /** Undoes the framing: type and payload of each record. */
 async function records(
-  ...[request, env]: Parameters<typeof encodeJob>
+  request: Parameters<typeof encodeJob>[0],
+  env: Parameters<typeof encodeJob>[1],
+  isHeldAsWhole = false,
 ): Promise<readonly [string, string][]> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of encodeJob(request, env)) chunks.push(chunk);
+  for await (const chunk of encodeJob(request, env, isHeldAsWhole)) chunks.push(chunk);
   const bytes = Buffer.concat(chunks);
   const found: [string, string][] = [];
   for (let at = 0; at < bytes.length;) {
@@ -32,10 +34,11 @@ test("a job in order: limits, argv, environment, files, stdin, go", async () => 
   });
   expect(await records(request, { A: "1" })).toEqual([
     ["O", `as=${513 * MIB}`],
+    ["O", "nproc=65"],
     ["O", "cpu=60"],
     ["O", `fsize=${256 * MIB}`],
-    ["O", "nproc=65"],
     ["O", `output=${256 * MIB}`],
+    ["O", "inodes=65536"],
     ["A", "/bin/x"],
     ["A", "a b"],
     ["V", "A=1"],
@@ -49,12 +52,13 @@ test("a job in order: limits, argv, environment, files, stdin, go", async () => 
 });
 
 test("the memory limit is put where the runtime can live with it", async () => {
-  const names = async (memoryLimit: "data" | "none") =>
-    (await records(shellRequest("", { memoryLimit }), {}))
+  const names = async (memoryLimit: "data" | "none", isHeldAsWhole = false) =>
+    (await records(shellRequest("", { memoryLimit }), {}, isHeldAsWhole))
       .filter(([type]) => type === "O")
       .map(([, option]) => option.split("=")[0]);
-  expect(await names("data")).toEqual(["data", "cpu", "fsize", "nproc", "output"]);
-  expect(await names("none")).toEqual(["cpu", "fsize", "nproc", "output"]);
+  expect(await names("data")).toEqual(["data", "nproc", "cpu", "fsize", "output", "inodes"]);
+  expect(await names("none")).toEqual(["nproc", "cpu", "fsize", "output", "inodes"]);
+  expect(await names("data", true)).toEqual(["cpu", "fsize", "output", "inodes"]);
 });
 
 test("parts of a second of CPU are rounded up, and what is no limit is refused", async () => {

@@ -44,7 +44,7 @@ async function files(source: ReturnType<typeof reader>): Promise<Record<string, 
 }
 
 test("started, exit and files, however the bytes are cut", async () => {
-  const exit = record("E", u32(3), u32(0), u64(12n));
+  const exit = record("E", u32(3), u32(0), u64(12n), u32(0));
   const all = Buffer.concat([
     record("S"),
     exit,
@@ -56,7 +56,13 @@ test("started, exit and files, however the bytes are cut", async () => {
   for (const pieces of [1, 2, 7, 1000]) {
     const source = reader(all, { pieces });
     expect(await source.readStarted()).toBe(true);
-    expect(await source.readExit()).toEqual({ exitCode: 3, signalNumber: null, cpuMs: 12 });
+    expect(await source.readExit()).toEqual({
+      exitCode: 3,
+      signalNumber: null,
+      cpuMs: 12,
+      isDiskFull: false,
+      isEndedForDisk: false,
+    });
     expect(await files(source)).toEqual({ a: "text", "d/ü": "more", empty: "" });
     expect(source.leftOut()).toBe(0);
   }
@@ -68,8 +74,14 @@ test("a stream that ends before a record has none", async () => {
 });
 
 test("a signal is no exit code", async () => {
-  const source = reader(record("E", u32(0), u32(11), u64(0n)));
-  expect(await source.readExit()).toEqual({ exitCode: null, signalNumber: 11, cpuMs: 0 });
+  const source = reader(record("E", u32(0), u32(11), u64(0n), u32(3)));
+  expect(await source.readExit()).toEqual({
+    exitCode: null,
+    signalNumber: 11,
+    cpuMs: 0,
+    isDiskFull: true,
+    isEndedForDisk: true,
+  });
 });
 
 test("a consumer that does not read a file gets the next one whole", async () => {
@@ -125,8 +137,8 @@ describe("what a hostile guest says is refused", () => {
   test("an end that no program has", async () => {
     for (const bytes of [
       record("E", "short"),
-      record("E", u32(256), u32(0), u64(0n)),
-      record("E", u32(0), u32(65), u64(0n)),
+      record("E", u32(256), u32(0), u64(0n), u32(0)),
+      record("E", u32(0), u32(65), u64(0n), u32(0)),
       record("S"),
     ])
       expect(

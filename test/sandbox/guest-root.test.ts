@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { createGuestRoot, GUEST_ID } from "../../src/sandbox/guest-root.ts";
+import { createGuestRoot, GUEST_ID, SUPERVISOR } from "../../src/sandbox/guest-root.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "job-runner-root-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -18,7 +18,9 @@ test("an /etc with one user, readable by any uid, even under a strict umask", ()
     expect(statSync(join(root.etc, name)).mode & 0o777).toBe(0o644);
   for (const path of [join(directory, "a/b"), root.etc])
     expect(statSync(path).mode & 0o777).toBe(0o755);
-  expect(readFileSync(root.supervisor, "utf8")).toContain("PID 1 of a sandbox");
+  expect(readFileSync(join(root.supervisorDir, SUPERVISOR), "utf8")).toContain(
+    "PID 1 of a sandbox",
+  );
 });
 
 test("nothing of the host's accounts gets in, and it can be made again", () => {

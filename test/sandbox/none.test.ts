@@ -18,7 +18,7 @@ sandboxContract("none", {
 test("it is ready, and says in each status that nothing is isolated", async () => {
   const status = await createUnsandboxed({ runtimeDir }).selfTest();
   expect(status).toMatchObject({ driver: "none", ready: true });
-  expect(status.problems.join()).toContain("without isolation");
+  expect(status.gaps.join()).toContain("without isolation");
 });
 
 test("a guest's directory is gone with it, however deep", async () => {

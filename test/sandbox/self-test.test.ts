@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { spawnProcess } from "../../src/platform/spawn.ts";
-import { createGuestRoot } from "../../src/sandbox/guest-root.ts";
+import { createGuestRoot, SUPERVISOR } from "../../src/sandbox/guest-root.ts";
 import { runSelfTest } from "../../src/sandbox/self-test.ts";
 import { startSupervised } from "../../src/sandbox/supervised-guest.ts";
+import { createTreeMeter } from "../../src/sandbox/tree-meter.ts";
 import type { GuestRequest } from "../../src/sandbox/sandbox.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "job-runner-selftest-"));
@@ -16,13 +17,15 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 /** The supervisor with no wall around it, but never as root: the self-test tries things that would work then. */
 function startUnprivileged(request: GuestRequest) {
   const uid = process.getuid?.() === 0 ? 30_999 : undefined;
-  const { supervisor } = createGuestRoot(join(directory, "root"));
+  const { supervisorDir } = createGuestRoot(join(directory, "root"));
+  const supervisor = join(supervisorDir, SUPERVISOR);
   const home = join(directory, "home");
   mkdirSync(home);
   if (uid !== undefined) chownSync(home, uid, uid);
   return startSupervised({
     request,
     env: request.env,
+    makeMeter: () => createTreeMeter(request.limits),
     ...(uid === undefined ? {} : { uid }),
     launch(fds) {
       const child = spawnProcess({
@@ -32,7 +35,11 @@ function startUnprivileged(request: GuestRequest) {
         extraFds: [fds.result, fds.stdout, fds.stderr],
         ...(uid === undefined ? {} : { uid, gid: uid }),
       });
-      return { child, takeDown: async () => void (await child.exited) };
+      return {
+        child,
+        supervisorPid: Promise.resolve(child.pid),
+        takeDown: async () => void (await child.exited),
+      };
     },
   });
 }

@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { spawnProcess } from "../../src/platform/spawn.ts";
 import type { Guest } from "../../src/sandbox/sandbox.ts";
 import { startSupervised } from "../../src/sandbox/supervised-guest.ts";
-import { openFds, shellRequest, untilNoNewFds } from "../support/guests.ts";
+import { createTreeMeter } from "../../src/sandbox/tree-meter.ts";
+import { DEFAULT_LIMITS, openFds, shellRequest, untilNoNewFds } from "../support/guests.ts";
 
 /*
  * The service's side alone: a shell script stands where the supervisor is, and says what a supervisor under a guest's
@@ -13,6 +14,7 @@ function startAgainst(script: string): Promise<Guest> {
   return startSupervised({
     request: shellRequest("never run"),
     env: {},
+    makeMeter: () => createTreeMeter(DEFAULT_LIMITS),
     launch(fds) {
       const child = spawnProcess({
         argv: ["/bin/sh", "-c", script],
@@ -24,7 +26,7 @@ function startAgainst(script: string): Promise<Guest> {
         child.kill();
         await child.exited;
       };
-      return { child, takeDown };
+      return { child, supervisorPid: Promise.resolve(child.pid), takeDown };
     },
   });
 }

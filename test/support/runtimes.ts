@@ -21,7 +21,7 @@ export interface Job {
 export function useRuntimes() {
   const runtimeDir = mkdtempSync(join(tmpdir(), "job-runner-runtimes-"));
   chmodSync(runtimeDir, 0o755);
-  const sandbox: Sandbox = createBubblewrap({ uidBase: 30_001, runtimeDir });
+  const sandbox: Sandbox = createBubblewrap({ uids: { first: 30_001, last: 30_100 }, runtimeDir });
   let found: readonly InstalledRuntime[] = [];
   const discover = (searchPath = `${dirname(process.execPath)}:/usr/bin:/bin`) =>
     discoverRuntimes({ sandbox, searchPath, homeDirectory: homedir(), runtimeDir });

@@ -68,7 +68,7 @@ export async function openWorkshop(): Promise<Workshop> {
   return {
     store,
     files,
-    sandbox: createBubblewrap({ uidBase: 20_001, runtimeDir }),
+    sandbox: createBubblewrap({ uids: { first: 20_001, last: 20_100 }, runtimeDir }),
     shell: SHELL,
     async prepare(script, { spec = {}, inputs = {}, runtime = SHELL } = {}) {
       const id = crypto.randomUUID();

@@ -1,0 +1,105 @@
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+
+import { type Limits, MIB } from "../jobs/limits.ts";
+import type { GuestCgroups } from "./cgroup/cgroup.ts";
+import type { GuestMeter, Measures } from "./guest-meter.ts";
+import type { GuestLimit } from "./sandbox.ts";
+
+/*
+ * A meter on a cgroup. The kernel enforces memory and processes; CPU time it only counts, so that is looked at whenever
+ * the guest could have used up the rest of it, and not before.
+ */
+
+/** The supervisor's own memory, which is not the job's. */
+const SUPERVISOR_BYTES = 16 * MIB;
+/** So much more while the files come out: a guest that died of its full memory would take the supervisor with it. */
+const COLLECTION_BYTES = 32 * MIB;
+/** The supervisor, and bubblewrap's own process before it. */
+const OWN_PROCESSES = 2;
+/** CPU time past the limit that a program gets to handle the kernel's SIGXCPU. */
+const CPU_GRACE_MS = 250;
+const MIN_CPU_CHECK_MS = 50;
+
+export interface CgroupMeterOptions {
+  /** In percent of one core; 0: no cap. */
+  readonly cpuPercent: number;
+  /** Processes of the guest that are neither the program's nor the supervisor. */
+  readonly helpers: number;
+}
+
+/** Throws what the file system throws. */
+export function createCgroupMeter(
+  cgroups: GuestCgroups,
+  limits: Limits,
+  { cpuPercent, helpers }: CgroupMeterOptions,
+): GuestMeter {
+  const memoryBytes = limits.memoryBytes + SUPERVISOR_BYTES;
+  const processes = limits.processes + OWN_PROCESSES + helpers;
+  const cgroup = cgroups.create({ memoryBytes, processes, cpuPercent });
+  let supervisorPid = 0;
+  let startMemoryBytes = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let measures: Measures | undefined;
+  let removed: Promise<void> | undefined;
+
+  const watchCpu = (onLimit: (limit: GuestLimit) => void, allowedMs: number) => {
+    const leftMs = allowedMs - cgroup.counts().cpuMs;
+    if (leftMs <= 0) {
+      onLimit("cpu");
+      return;
+    }
+    const delayMs = Math.max(leftMs / availableParallelism(), MIN_CPU_CHECK_MS);
+    timer = setTimeout(watchCpu, delayMs, onLimit, allowedMs);
+  };
+
+  return {
+    isHeldAsWhole: true,
+    enter(pid) {
+      supervisorPid = pid;
+      cgroup.join(pid);
+    },
+    watch(onLimit) {
+      const { cpuMs, peakMemoryBytes } = cgroup.counts();
+      startMemoryBytes = peakMemoryBytes ?? 0;
+      // After the program was forked: it must not inherit this.
+      if (sparesFromOom(supervisorPid)) cgroup.killTogether();
+      watchCpu(onLimit, cpuMs + limits.cpuSec * 1000 + CPU_GRACE_MS);
+    },
+    finish() {
+      clearTimeout(timer);
+      if (measures !== undefined) return measures;
+      const counts = cgroup.counts();
+      cgroup.raiseMemory(memoryBytes + COLLECTION_BYTES);
+      measures = {
+        peakMemoryBytes: jobPeak(counts.peakMemoryBytes, startMemoryBytes),
+        oom: counts.oomKills > 0,
+        limitsMet: [
+          ...(counts.oomKills > 0 ? (["memory"] as const) : []),
+          ...(counts.refusedForks > 0 ? (["processes"] as const) : []),
+        ],
+      };
+      return measures;
+    },
+    async close() {
+      clearTimeout(timer);
+      await (removed ??= cgroup.remove());
+    },
+  };
+}
+
+/** Less what was there before the program: the supervisor. Its copies of the job's files are the job's, if small. */
+function jobPeak(peakMemoryBytes: number | null, startMemoryBytes: number): number | null {
+  if (peakMemoryBytes === null) return null;
+  return Math.max(peakMemoryBytes - Math.min(startMemoryBytes, SUPERVISOR_BYTES), 0);
+}
+
+/** Whether the process is now out of the OOM killer's reach, which only root can arrange (proc(5), oom_score_adj). */
+function sparesFromOom(pid: number): boolean {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, "-1000");
+    return true;
+  } catch {
+    return false;
+  }
+}

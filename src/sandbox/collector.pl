@@ -1,0 +1,79 @@
+# Hands the files of an ended job out, as records of supervisor.pl, which loads this and whose subs and variables it uses.
+# Returns a true value to require.
+use strict;
+our ($work, $nr, %kept, %input_mark);
+
+# Caps on what is handed out; more is left out and counted. Entries bound the time that a directory of millions costs.
+sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_FILES () { 1_000 } sub MAX_ENTRIES () { 200_000 }
+# All paths together, with 8 bytes of size each as guest-output.ts counts them: they stay in the job's record.
+sub MAX_ALL_PATHS_BYTES () { 1 << 18 }
+
+# Nothing else is alive by now, so that what lstat saw is what open finds. Paths stay far below PATH_MAX.
+sub hand_out_files {
+    my ($max_bytes, $started_sec) = @_;
+    my ($left_out, $files, $bytes, $path_bytes, $entries) = (0, 0, 0, 0, 0);
+    my @directories = (['', 0]);
+    while (my $next = shift @directories) {
+        my ($prefix, $depth) = @$next;
+        my $directory = "$work/$prefix";
+        chmod 0700, $directory if $depth;
+        opendir(my $listing, $directory) or do { $left_out++; next };
+        while (defined(my $name = readdir $listing)) {
+            next if $name eq '.' || $name eq '..';
+            if (++$entries > MAX_ENTRIES) { $left_out++; @directories = (); last }
+            my $path = $prefix . $name;
+            my @stat = lstat "$work/$path" or do { $left_out++; next };
+            if (-d _) {
+                if ($depth < MAX_DEPTH && length $path < MAX_PATH_BYTES) { push @directories, ["$path/", $depth + 1] }
+                else                                                      { $left_out++ }
+                next;
+            }
+            next if !-f _ || untouched_input($path, $started_sec, @stat);
+            if (length $path > MAX_PATH_BYTES || $files >= MAX_FILES || $bytes + $stat[7] > $max_bytes
+                || $path_bytes + 8 + length $path > MAX_ALL_PATHS_BYTES || !hand_out($path)) { $left_out++; next }
+            $files++;
+            $bytes += $stat[7];
+            $path_bytes += 8 + length $path;
+        }
+    }
+    send_record('T', pack('N', $left_out));
+}
+
+# Small ones are compared. Of the others the change time is, which a program cannot set; one within the second of the
+# start tells nothing.
+sub untouched_input {
+    my ($path, $started_sec, @stat) = @_;
+    return same_bytes($path, $stat[7]) if defined $kept{$path};
+    my $mark = $input_mark{$path};
+    return defined $mark && $mark eq input_mark(@stat) && $stat[10] < $started_sec;
+}
+
+sub same_bytes {
+    my ($path, $size) = @_;
+    return 0 if $size != length $kept{$path};
+    sysopen(my $file, "$work/$path", O_RDONLY_NONBLOCK | $nr->{O_NOFOLLOW}) or return 0;
+    my $got = sysread($file, my $bytes, $size + 1);
+    return defined $got && $got == $size && $bytes eq $kept{$path};
+}
+
+sub hand_out {
+    my ($path) = @_;
+    my $flags = O_RDONLY_NONBLOCK | $nr->{O_NOFOLLOW};
+    my $file;
+    if (!sysopen($file, "$work/$path", $flags)) {
+        chmod 0600, "$work/$path";
+        sysopen($file, "$work/$path", $flags) or return 0;
+    }
+    my $left = -s $file;
+    send_record('F', pack('Q>', $left) . $path);
+    while ($left > 0) {
+        my $got = sysread($file, my $chunk, $left < READ_BYTES ? $left : READ_BYTES);
+        # The size is announced already: a stream that breaks off is refused as a whole.
+        exit 1 if !$got;
+        send_record('D', $chunk);
+        $left -= $got;
+    }
+    return 1;
+}
+
+1;

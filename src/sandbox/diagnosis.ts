@@ -1,0 +1,77 @@
+import { existsSync, readFileSync } from "node:fs";
+
+/*
+ * Why a host does not let bubblewrap work, and the command or option that mends it. The kernel only says "Operation not
+ * permitted", so that the settings which are known to be behind it are looked at.
+ */
+
+export interface HostFacts {
+  /** Whether this process is inside a container. */
+  readonly isContainer: boolean;
+  /** Settings by their names for sysctl(8); absent where this kernel has none of that name. */
+  readonly sysctl: Readonly<Record<string, string>>;
+}
+
+interface Setting {
+  readonly name: string;
+  readonly isRefusing: (value: string) => boolean;
+  readonly mended: string;
+}
+
+const SETTINGS: readonly Setting[] = [
+  // Debian's own, from before user namespaces were trusted.
+  {
+    name: "kernel.unprivileged_userns_clone",
+    isRefusing: (value) => value === "0",
+    mended: "1",
+  },
+  // user_namespaces(7).
+  { name: "user.max_user_namespaces", isRefusing: (value) => Number(value) < 2, mended: "15000" },
+  // Ubuntu 23.10 and later.
+  {
+    name: "kernel.apparmor_restrict_unprivileged_userns",
+    isRefusing: (value) => value === "1",
+    mended: "0",
+  },
+];
+
+const DOCKER_OPTIONS =
+  "--security-opt seccomp=docker/seccomp.json --security-opt systempaths=unconfined --security-opt apparmor=unconfined";
+
+export function readHostFacts(): HostFacts {
+  const found = SETTINGS.flatMap(({ name }) => {
+    const path = `/proc/sys/${name.replaceAll(".", "/")}`;
+    return existsSync(path) ? [[name, readFileSync(path, "utf8").trim()] as const] : [];
+  });
+  return {
+    // Docker's mark, and podman's.
+    isContainer: ["/.dockerenv", "/run/.containerenv"].some(existsSync),
+    sysctl: Object.fromEntries(found),
+  };
+}
+
+/** What bubblewrap said, with the remedy where it is a refusal of the host's; else as it is. */
+export function explainRefusal(problem: string, host: HostFacts): string {
+  if (/Unknown option/i.test(problem))
+    return `${problem}. bubblewrap 0.8 or newer is needed: install a newer one.`;
+  if (
+    !/namespace|uid map|loopback|Operation not permitted|Permission denied|No space left/i.test(
+      problem,
+    )
+  )
+    return problem;
+  const refusing = SETTINGS.filter(({ name, isRefusing }) => {
+    const value = host.sysctl[name];
+    return value !== undefined && isRefusing(value);
+  });
+  const commands = refusing.map(({ name, mended }) => `sysctl -w ${name}=${mended}`);
+  const remedies = [
+    ...(commands.length > 0 ? [`On the host, as root: ${commands.join(" && ")}.`] : []),
+    ...(host.isContainer ? [`Start the container with: ${DOCKER_OPTIONS}.`] : []),
+  ];
+  if (remedies.length === 0)
+    remedies.push(
+      `Whatever started this service forbids it: in a container start it with ${DOCKER_OPTIONS}; under systemd set RestrictNamespaces=no; on a host with SELinux or AppArmor allow bwrap to make user namespaces.`,
+    );
+  return `${problem}. The host does not let bubblewrap make a sandbox. ${remedies.join(" ")}`;
+}

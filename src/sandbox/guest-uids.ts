@@ -1,0 +1,65 @@
+import { readFileSync } from "node:fs";
+
+import { AppError } from "../errors.ts";
+
+/*
+ * Who a guest's processes are to the host. Namespaces alone are no wall for root, so a service that is root gives each
+ * slot a uid of its own out of a range that nobody else uses; any other service's guests run as its own user.
+ */
+
+/** Both ends are in it; the gids of guests are the same numbers. */
+export interface UidRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+export function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** What is wrong with the range, in a sentence with its remedy; null when guests can have uids. */
+export function uidProblem(range: UidRange | undefined, passwd = readPasswd()): string | null {
+  if (!isRoot()) return null;
+  if (range === undefined)
+    return "This service runs as root and has no range of uids for its guests: set SANDBOX_UIDS, e.g. SANDBOX_UIDS=20001-21000, or run it as another user.";
+  const taken = usersOf(passwd).find(({ uid }) => uid >= range.first && uid <= range.last);
+  if (taken === undefined) return null;
+  return `The uid ${taken.uid} of SANDBOX_UIDS (${range.first}-${range.last}) is the user ${taken.name} of this machine: choose a range that nobody uses, e.g. SANDBOX_UIDS=${range.last + 1}-${range.last + 1000}.`;
+}
+
+/**
+ * The uid that a slot's guests get; undefined: this service's own. Throws AppError `sandbox_error` for a slot that has
+ * none.
+ */
+export function guestUid(range: UidRange | undefined, slot: number): number | undefined {
+  if (!Number.isInteger(slot) || slot < 0)
+    throw new AppError("sandbox_error", `There is no slot ${slot}`);
+  if (!isRoot()) return undefined;
+  const uid = (range?.first ?? Number.NaN) + slot;
+  if (!Number.isInteger(uid) || uid < 1 || uid > (range?.last ?? 0))
+    throw new AppError("sandbox_error", `SANDBOX_UIDS has no uid for slot ${slot}`);
+  return uid;
+}
+
+/** Every uid that a guest of this service can have. */
+export function guestUids(range: UidRange | undefined): UidRange {
+  if (isRoot() && range !== undefined) return range;
+  const own = process.getuid?.() ?? -1;
+  return { first: own, last: own };
+}
+
+function readPasswd(): string {
+  try {
+    return readFileSync("/etc/passwd", "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** passwd(5): name:password:uid:... */
+function usersOf(passwd: string): { readonly name: string; readonly uid: number }[] {
+  return passwd
+    .split("\n")
+    .map((line) => line.split(":"))
+    .flatMap(([name, , uid]) => (name && uid ? [{ name, uid: Number(uid) }] : []));
+}
