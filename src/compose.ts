@@ -124,10 +124,10 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
         searchPath: config.searchPath,
         homeDirectory: homedir(),
       }),
-    createRunner: (sandbox, installed) => {
+    createRunner: (sandbox, installed, ready) => {
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { store, files, sandbox, runtimes, leases, owner, onError },
+        { store, files, sandbox, runtimes, leases, owner, onError, ready },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },

@@ -32,7 +32,8 @@ export interface Execution {
 
 /**
  * Runs one job on this machine, from its files to its artifacts. Resolves to how it ended, which includes that the
- * sandbox failed; to null when it was abandoned before its result was whole. Rejects only for an error of this service.
+ * sandbox failed; to null when it was abandoned before its result was whole, or when there is no sandbox that works, so
+ * that another worker or a later hour may run it. Rejects only for an error of this service.
  */
 export async function execute(execution: Execution): Promise<Outcome | null> {
   const startedAtMs = performance.now();
@@ -40,6 +41,7 @@ export async function execute(execution: Execution): Promise<Outcome | null> {
   try {
     guest = await execution.sandbox.start(guestRequest(execution));
   } catch (error) {
+    if (error instanceof AppError && error.code === "sandbox_unavailable") return null;
     if (error instanceof AppError)
       return outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
     throw error;

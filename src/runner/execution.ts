@@ -2,6 +2,8 @@ import { messageOf } from "../errors.ts";
 import { repeat, type Service } from "../lifecycle.ts";
 import type { InstalledRuntime } from "../runtimes/runtime.ts";
 import type { Sandbox, SandboxStatus } from "../sandbox/sandbox.ts";
+import { createGate, type Gate } from "./gate.ts";
+import { guardSandbox } from "./guarded-sandbox.ts";
 
 /** A sandbox that is not ready is tried again this often: the operator may have mended what it named. */
 const RETRY_INTERVAL_MS = 30_000;
@@ -16,7 +18,12 @@ export interface ExecutionParts {
   readonly driver: SandboxStatus["driver"];
   readonly openSandbox: () => Promise<OpenSandbox>;
   readonly findRuntimes: (sandbox: Sandbox) => Promise<readonly InstalledRuntime[]>;
-  readonly createRunner: (sandbox: Sandbox, installed: readonly InstalledRuntime[]) => Service;
+  /** `ready` is closed while the sandbox is not ready: no job is to be claimed then. */
+  readonly createRunner: (
+    sandbox: Sandbox,
+    installed: readonly InstalledRuntime[],
+    ready: Gate,
+  ) => Service;
   readonly report: (message: string) => void;
   readonly retryIntervalMs?: number;
 }
@@ -31,68 +38,107 @@ export interface Execution extends Service {
 
 /**
  * Gets the sandbox ready, then finds the runtimes in it, then runs jobs. While the sandbox is not ready no job is
- * claimed, and the service stays up to say why. start() resolves after the first try.
+ * claimed, and the service stays up to say why; so too when it breaks later. start() resolves after the first try.
  */
 export function createExecution(parts: ExecutionParts): Execution {
-  const stopping = new AbortController();
-  let status: SandboxStatus = notReady(parts.driver, "The sandbox has not been tested yet.");
-  let installed: readonly InstalledRuntime[] = [];
-  let opened: OpenSandbox | undefined;
-  let runner: Service | undefined;
-  let trying: Promise<void> = Promise.resolve();
+  return new SandboxedExecution(parts);
+}
 
-  const tryOnce = async () => {
-    opened ??= await parts.openSandbox();
-    const tested = await opened.sandbox.selfTest();
-    if (!tested.ready) {
-      status = tested;
-      parts.report(`No job can run: ${tested.problems.join(" ")}`);
-      return;
-    }
-    installed = await parts.findRuntimes(opened.sandbox);
-    if (stopping.signal.aborted) return;
-    runner = parts.createRunner(opened.sandbox, installed);
-    await runner.start();
-    status = tested;
-    parts.report(`Runtimes: ${installed.map(({ name }) => name).join(", ") || "none found"}`);
-  };
+class SandboxedExecution implements Execution {
+  readonly name = "execution";
+  readonly #parts: ExecutionParts;
+  readonly #stopping = new AbortController();
+  readonly #gate = createGate();
+  #status: SandboxStatus;
+  #installed: readonly InstalledRuntime[] = [];
+  #opened: OpenSandbox | undefined;
+  #runner: Service | undefined;
+  #trying: Promise<void> = Promise.resolve();
 
-  const tryUntilReady = async (firstTried: () => void) => {
+  constructor(parts: ExecutionParts) {
+    this.#parts = parts;
+    this.#status = notReady(parts.driver, "The sandbox has not been tested yet.");
+  }
+
+  status(): SandboxStatus {
+    return this.#status;
+  }
+
+  runtimes(): readonly InstalledRuntime[] {
+    return this.#installed;
+  }
+
+  async start(): Promise<void> {
+    const first = Promise.withResolvers<void>();
+    this.#trying = this.#tryUntilReady(first.resolve);
+    await first.promise;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#trying;
+    await this.#runner?.stop();
+    await this.#opened?.close();
+  }
+
+  async #tryUntilReady(firstTried: () => void): Promise<void> {
+    const { driver, retryIntervalMs = RETRY_INTERVAL_MS } = this.#parts;
     const done = new AbortController();
     await repeat(
       async () => {
-        await tryOnce();
-        if (runner !== undefined) done.abort();
+        await this.#tryOnce();
+        if (this.#status.ready) done.abort();
         firstTried();
       },
       {
-        intervalMs: parts.retryIntervalMs ?? RETRY_INTERVAL_MS,
-        signal: AbortSignal.any([stopping.signal, done.signal]),
+        intervalMs: retryIntervalMs,
+        signal: AbortSignal.any([this.#stopping.signal, done.signal]),
         onError: (error) => {
-          status = notReady(parts.driver, `The sandbox cannot be made ready: ${messageOf(error)}`);
-          parts.report(status.problems.join(" "));
+          this.#refuse(notReady(driver, `The sandbox cannot be made ready: ${messageOf(error)}`));
           firstTried();
         },
       },
     );
-  };
+  }
 
-  return {
-    name: "execution",
-    status: () => status,
-    runtimes: () => installed,
-    async start() {
-      const first = Promise.withResolvers<void>();
-      trying = tryUntilReady(first.resolve);
-      await first.promise;
-    },
-    async stop() {
-      stopping.abort();
-      await trying;
-      await runner?.stop();
-      await opened?.close();
-    },
-  };
+  async #tryOnce(): Promise<void> {
+    this.#opened ??= await this.#parts.openSandbox();
+    const { sandbox } = this.#opened;
+    const tested = await sandbox.selfTest();
+    if (!tested.ready) {
+      this.#refuse(tested);
+      return;
+    }
+    const isFirst = this.#runner === undefined;
+    if (isFirst) await this.#startRunner(sandbox);
+    this.#status = tested;
+    this.#gate.open();
+    const names = this.#installed.map(({ name }) => name).join(", ");
+    this.#parts.report(
+      isFirst ? `Runtimes: ${names || "none found"}` : "The sandbox is ready again.",
+    );
+  }
+
+  async #startRunner(sandbox: Sandbox): Promise<void> {
+    this.#installed = await this.#parts.findRuntimes(sandbox);
+    if (this.#stopping.signal.aborted) return;
+    const guarded = guardSandbox(sandbox, (status) => this.#onBroken(status));
+    this.#runner = this.#parts.createRunner(guarded, this.#installed, this.#gate);
+    await this.#runner.start();
+  }
+
+  #onBroken(problem: SandboxStatus): void {
+    // Several jobs may meet it at once; one round of tries is enough.
+    if (!this.#status.ready) return;
+    this.#refuse(problem);
+    this.#trying = this.#trying.then(() => this.#tryUntilReady(() => undefined));
+  }
+
+  #refuse(problem: SandboxStatus): void {
+    this.#gate.close();
+    this.#status = problem;
+    this.#parts.report(`No job can run: ${problem.problems.join(" ")}`);
+  }
 }
 
 function notReady(driver: SandboxStatus["driver"], problem: string): SandboxStatus {

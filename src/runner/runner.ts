@@ -4,12 +4,18 @@ import type { JobRecord } from "../jobs/job.ts";
 import type { Service } from "../lifecycle.ts";
 import { pause, repeat } from "../lifecycle.ts";
 import { type AttemptPorts, runAttempt } from "./attempt.ts";
+import type { Gate } from "./gate.ts";
 
 /** A lost wake-up costs at most this. */
 const CLAIM_POLL_MS = 2_000;
 /** After a failed claim; a store that is down is not asked in a tight loop. */
 const CLAIM_BACKOFF_MS = 500;
 const ANNOUNCE_INTERVAL_MS = 30_000;
+
+export interface RunnerPorts extends AttemptPorts {
+  /** While it is closed no job is claimed; those that run go on. */
+  readonly ready: Gate;
+}
 
 export interface RunnerOptions {
   /** Jobs at once. */
@@ -22,7 +28,7 @@ export interface RunnerOptions {
  * The worker: claims jobs while it has a free slot, and runs them. Started only once the sandbox has passed its
  * self-test.
  */
-export function createRunner(ports: AttemptPorts, options: RunnerOptions): Service {
+export function createRunner(ports: RunnerPorts, options: RunnerOptions): Service {
   const stopping = new AbortController();
   const drained = new AbortController();
   const running = new Map<number, Promise<void>>();
@@ -38,6 +44,8 @@ export function createRunner(ports: AttemptPorts, options: RunnerOptions): Servi
 
   const claims = createClaims(ports);
   const claimOne = async () => {
+    await ports.ready.opened(stopping.signal);
+    if (stopping.signal.aborted) return;
     const slot = claims.unansweredSlot() ?? freeSlot(running, options.slots);
     if (slot === null) {
       await Promise.race(running.values());

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 
+import { AppError } from "../../src/errors.ts";
 import type { Service } from "../../src/lifecycle.ts";
 import { createExecution, type ExecutionParts } from "../../src/runner/execution.ts";
+import type { Gate } from "../../src/runner/gate.ts";
 import type { Sandbox, SandboxStatus } from "../../src/sandbox/sandbox.ts";
+import { shellRequest } from "../support/guests.ts";
 import { overridden } from "../support/overridden.ts";
 import { sandboxStatus } from "../support/sandbox-status.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
@@ -33,6 +36,8 @@ function recordedParts(log: string[], more: Partial<ExecutionParts> = {}): Execu
     ...more,
   };
 }
+
+const codeOf = (error: unknown) => (error instanceof AppError ? error.code : error);
 
 describe("execution", () => {
   test("starts the runner once the sandbox is ready, and takes everything down", async () => {
@@ -106,6 +111,47 @@ describe("execution", () => {
     expect(log.slice(-2)).toEqual(["stop", "close"]);
   });
 
+  test("a sandbox that breaks later: the gate closes, the job is not to blame, until it is mended", async () => {
+    const log: string[] = [];
+    let isBroken = false;
+    const sandbox: Sandbox = overridden(workshop.sandbox, {
+      start: (request) =>
+        isBroken
+          ? Promise.reject(new AppError("sandbox_error", "bwrap is gone"))
+          : workshop.sandbox.start(request),
+      selfTest: async () =>
+        isBroken ? sandboxStatus({ ready: false, problems: ["Gone."] }) : sandboxStatus(),
+    });
+    let given: { readonly sandbox: Sandbox; readonly gate: Gate } | undefined;
+    const execution = createExecution(
+      recordedParts(log, {
+        openSandbox: async () => ({ sandbox, close: async () => undefined }),
+        createRunner: (guarded, _installed, gate) => {
+          given = { sandbox: guarded, gate };
+          return {
+            name: "runner",
+            start: async () => undefined,
+            stop: async () => void log.push("stop"),
+          };
+        },
+      }),
+    );
+    await execution.start();
+    const { sandbox: guarded, gate } = given!;
+    await gate.opened(new AbortController().signal);
+    isBroken = true;
+    const starts = [1, 2].map(() => guarded.start(shellRequest("exit 0")).catch(codeOf));
+    expect(await Promise.all(starts)).toEqual(["sandbox_unavailable", "sandbox_unavailable"]);
+    expect(execution.status()).toMatchObject({ ready: false, problems: ["Gone."] });
+    const reopened = gate.opened(new AbortController().signal);
+    isBroken = false;
+    await reopened;
+    expect(execution.status().ready).toBe(true);
+    await execution.stop();
+    expect(log[0]).toBe("Runtimes: sh");
+    expect(log.slice(-2)).toEqual(["The sandbox is ready again.", "stop"]);
+  });
+
   test("one that is stopped while it waits to try again ends at once", async () => {
     const log: string[] = [];
     const execution = createExecution(
@@ -116,6 +162,6 @@ describe("execution", () => {
     );
     await execution.start();
     await execution.stop();
-    expect(log).toEqual(["The sandbox cannot be made ready: never"]);
+    expect(log).toEqual(["No job can run: The sandbox cannot be made ready: never"]);
   });
 });

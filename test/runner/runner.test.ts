@@ -3,9 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { JobRecord } from "../../src/jobs/job.ts";
 import { isTerminal } from "../../src/jobs/states.ts";
 import type { Service } from "../../src/lifecycle.ts";
+import { createGate, type Gate } from "../../src/runner/gate.ts";
 import { createLeaseKeeper } from "../../src/runner/lease.ts";
 import { createRunner, type RunnerOptions } from "../../src/runner/runner.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
+import type { Store } from "../../src/store/store.ts";
 import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type PrepareOptions, type Workshop } from "../support/workshop.ts";
 
@@ -21,7 +23,19 @@ afterEach(async () => {
   await workshop.close();
 });
 
-async function startRunner(options: Partial<RunnerOptions> = {}, store = workshop.store) {
+function openGate(): Gate {
+  const gate = createGate();
+  gate.open();
+  return gate;
+}
+
+async function startRunner(
+  options: Partial<RunnerOptions> = {},
+  { store, ready }: { readonly store: Store; readonly ready: Gate } = {
+    store: workshop.store,
+    ready: openGate(),
+  },
+) {
   const onError = (error: unknown) => {
     throw error;
   };
@@ -34,6 +48,7 @@ async function startRunner(options: Partial<RunnerOptions> = {}, store = worksho
       leases,
       owner: OWNER,
       onError,
+      ready,
     },
     { slots: 2, drainMs: 10_000, ...options },
   );
@@ -166,6 +181,7 @@ describe("the runner", () => {
         leases,
         owner: OWNER,
         onError: (error) => errors.push(error),
+        ready: openGate(),
       },
       { slots: 2, drainMs: 10_000 },
     );
@@ -175,6 +191,20 @@ describe("the runner", () => {
     expect([job.outcome?.status, job.epochs.length]).toEqual(["succeeded", 1]);
     expect(await logText(id)).toBe("once\n");
     expect(errors.length).toBe(1);
+  });
+
+  test("while the gate is closed it claims nothing, and what runs goes on", async () => {
+    const ready = openGate();
+    await startRunner({}, { store: workshop.store, ready });
+    const running = await submit("echo up; sleep 600");
+    await printed(running, "up");
+    ready.close();
+    const waiting = await submit("echo late");
+    await workshop.store.requestCancel(running);
+    expect((await ended(running)).outcome?.status).toBe("cancelled");
+    expect((await workshop.store.get(waiting))?.status).toBe("queued");
+    ready.open();
+    expect((await ended(waiting)).outcome?.status).toBe("succeeded");
   });
 
   test("on stop it lets a job finish within the drain", async () => {

@@ -1,0 +1,32 @@
+import { expect, test } from "bun:test";
+
+import { createGate } from "../../src/runner/gate.ts";
+
+const never = new AbortController().signal;
+
+test("whoever waits goes on when it opens, and waits again once it is closed", async () => {
+  const gate = createGate();
+  const seen: string[] = [];
+  const first = gate.opened(never).then(() => seen.push("first"));
+  seen.push("closed");
+  gate.open();
+  gate.open();
+  await first;
+  await gate.opened(never);
+  gate.close();
+  gate.close();
+  const second = gate.opened(never).then(() => seen.push("second"));
+  seen.push("closed again");
+  gate.open();
+  await second;
+  expect(seen).toEqual(["closed", "first", "closed again", "second"]);
+});
+
+test("a signal ends the wait, before it and during it", async () => {
+  const gate = createGate();
+  await gate.opened(AbortSignal.abort());
+  const aborting = new AbortController();
+  const waiting = gate.opened(aborting.signal);
+  aborting.abort();
+  await waiting;
+});
