@@ -11,7 +11,7 @@ import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
-import { createExecution } from "./runner/execution.ts";
+import { createExecution, type OpenSandbox } from "./runner/execution.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
 import { createRunner } from "./runner/runner.ts";
@@ -105,25 +105,10 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     onRecovered: (answer) => report(`Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
     onError,
   });
-  let runtimeDir = "";
   const execution = createExecution({
     driver: config.sandbox,
     report,
-    openSandbox: async () => {
-      // Not below the data directory: the uids that guests run as could not reach it there.
-      runtimeDir = await makeRuntimeDirectory();
-      return {
-        sandbox: await createSandbox(config, runtimeDir),
-        close: () => removeRuntimeDirectory(runtimeDir),
-      };
-    },
-    findRuntimes: (sandbox) =>
-      discoverRuntimes({
-        sandbox,
-        runtimeDir,
-        searchPath: config.searchPath,
-        homeDirectory: homedir(),
-      }),
+    openSandbox: () => openSandbox(config),
     createRunner: (sandbox, installed, ready) => {
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
@@ -137,6 +122,24 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     services: [leases, reaper, execution],
     sandbox: () => execution.status(),
     runtimes: () => execution.runtimes(),
+  };
+}
+
+/** The configured sandbox with a directory of its own on the host. Throws what the file system throws. */
+export async function openSandbox(config: Config): Promise<OpenSandbox> {
+  // Not below the data directory: the uids that guests run as could not reach it there.
+  const runtimeDir = await makeRuntimeDirectory();
+  const sandbox = await createSandbox(config, runtimeDir);
+  return {
+    sandbox,
+    findRuntimes: () =>
+      discoverRuntimes({
+        sandbox,
+        runtimeDir,
+        searchPath: config.searchPath,
+        homeDirectory: homedir(),
+      }),
+    close: () => removeRuntimeDirectory(runtimeDir),
   };
 }
 

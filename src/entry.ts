@@ -11,22 +11,23 @@ export function report(message: string): void {
   process.stderr.write(`${message}\n`);
 }
 
-/**
- * Handles the command line and reads the configuration. Returns the configuration to start with, or the exit code to
- * leave with.
- */
-export function readCommandLine(usage: string): { config: Config } | { exitCode: number } {
+/** What the command line asks for; an exit code to leave with at once where it is help or a mistake. */
+type CommandLine =
+  { readonly command: "serve" | "doctor"; readonly config: Config } | { readonly exitCode: number };
+
+/** Handles the command line and reads the configuration. */
+export function readCommandLine(usage: string): CommandLine {
   const [argument] = process.argv.slice(2);
   if (argument === "--help" || argument === "-h") {
     process.stdout.write(`${usage}\n\nEnvironment:\n${configHelp()}\n`);
     return { exitCode: 0 };
   }
-  if (argument !== undefined) {
+  if (argument !== undefined && argument !== "doctor") {
     report(`Unknown argument ${JSON.stringify(argument)}. Try --help.`);
     return { exitCode: 2 };
   }
   try {
-    return { config: loadConfig() };
+    return { command: argument ?? "serve", config: loadConfig() };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const problem of error.problems) report(problem);

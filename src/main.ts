@@ -1,6 +1,7 @@
 import { createApi } from "./api/app.ts";
 import { composeApiPorts, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
+import { examine } from "./doctor.ts";
 import {
   exitCodeOf,
   fatalSignal,
@@ -15,7 +16,9 @@ import { serve } from "./platform/serve.ts";
 
 const USAGE = `job-runner: runs code in a sandbox and streams what it prints.
 
-Usage: bun run src/main.ts [--help]`;
+Usage: bun run src/main.ts [--help | doctor]
+
+doctor says what of the sandbox works on this machine, what does not, and how to mend it.`;
 
 async function run(config: Config): Promise<void> {
   const stopping = stopSignal();
@@ -45,4 +48,5 @@ async function run(config: Config): Promise<void> {
 
 const start = readCommandLine(USAGE);
 if ("exitCode" in start) process.exit(start.exitCode);
+if (start.command === "doctor") process.exit(await examine(start.config));
 process.exit(await exitCodeOf(() => run(start.config)));

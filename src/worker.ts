@@ -1,5 +1,6 @@
 import { composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
+import { examine } from "./doctor.ts";
 import {
   exitCodeOf,
   fatalSignal,
@@ -13,7 +14,9 @@ import { startAll } from "./lifecycle.ts";
 
 const USAGE = `job-runner worker: runs the jobs that an API process with INLINE_WORKER=0 has queued.
 
-Usage: REDIS_URL=redis://localhost:6379/0 bun run src/worker.ts [--help]`;
+Usage: REDIS_URL=redis://localhost:6379/0 bun run src/worker.ts [--help | doctor]
+
+doctor says what of the sandbox works on this machine, what does not, and how to mend it.`;
 
 async function run(config: Config): Promise<void> {
   const stopping = stopSignal();
@@ -31,6 +34,7 @@ async function run(config: Config): Promise<void> {
 
 const start = readCommandLine(USAGE);
 if ("exitCode" in start) process.exit(start.exitCode);
+if (start.command === "doctor") process.exit(await examine(start.config));
 if (start.config.redisUrl === undefined) {
   report("A worker beside the API needs a store that both reach: set REDIS_URL.");
   process.exit(2);

@@ -9,15 +9,16 @@ import { guardSandbox } from "./guarded-sandbox.ts";
 const RETRY_INTERVAL_MS = 30_000;
 
 /** A sandbox, and how to give back what it holds on the host. */
-interface OpenSandbox {
+export interface OpenSandbox {
   readonly sandbox: Sandbox;
+  /** Tries the languages of this machine in it. */
+  findRuntimes(): Promise<readonly InstalledRuntime[]>;
   close(): Promise<void>;
 }
 
 export interface ExecutionParts {
   readonly driver: SandboxStatus["driver"];
   readonly openSandbox: () => Promise<OpenSandbox>;
-  readonly findRuntimes: (sandbox: Sandbox) => Promise<readonly InstalledRuntime[]>;
   /** `ready` is closed while the sandbox is not ready: no job is to be claimed then. */
   readonly createRunner: (
     sandbox: Sandbox,
@@ -110,7 +111,7 @@ class SandboxedExecution implements Execution {
       return;
     }
     const isFirst = this.#runner === undefined;
-    if (isFirst) await this.#startRunner(sandbox);
+    if (isFirst) await this.#startRunner(this.#opened);
     this.#status = tested;
     this.#gate.open();
     const names = this.#installed.map(({ name }) => name).join(", ");
@@ -119,10 +120,10 @@ class SandboxedExecution implements Execution {
     );
   }
 
-  async #startRunner(sandbox: Sandbox): Promise<void> {
-    this.#installed = await this.#parts.findRuntimes(sandbox);
+  async #startRunner(opened: OpenSandbox): Promise<void> {
+    this.#installed = await opened.findRuntimes();
     if (this.#stopping.signal.aborted) return;
-    const guarded = guardSandbox(sandbox, (status) => this.#onBroken(status));
+    const guarded = guardSandbox(opened.sandbox, (status) => this.#onBroken(status));
     this.#runner = this.#parts.createRunner(guarded, this.#installed, this.#gate);
     await this.#runner.start();
   }

@@ -41,6 +41,8 @@ const USUAL_PLACES = [
   "/run/current-system/sw/bin/bwrap",
 ];
 const PERL = "/usr/bin/perl";
+const CGROUP_REMEDY =
+  "Run the service as root, or let systemd hand it a cgroup (Delegate=yes in its unit, or: systemd-run --user --scope -p Delegate=yes bun run src/main.ts), or in a container give it a writable one (docker/README.md).";
 const BASE_ENV = {
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   HOME: "/work",
@@ -92,10 +94,10 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
 }
 
 function bubblewrapStatus(
-  { cgroups, cgroupProblem = "No cgroup was looked for." }: BubblewrapOptions,
+  { cgroups, cgroupProblem }: BubblewrapOptions,
   problems: readonly string[],
 ): SandboxStatus {
-  const gap = `${cgroupProblem} Until then memory, CPU time and processes of a job are held by limits of each process and by looking at all of them ten times a second; running out of memory is told only where that look saw it.`;
+  const gap = `${withRemedy(cgroupProblem)} Until then memory, CPU time and processes of a job are held by limits of each process and by looking at all of them ten times a second; running out of memory is told only where that look saw it.`;
   return {
     driver: "bwrap",
     ready: problems.length === 0,
@@ -104,6 +106,10 @@ function bubblewrapStatus(
     cgroup: cgroups?.version ?? null,
     seccomp: true,
   };
+}
+
+function withRemedy(cgroupProblem = "No cgroup was looked for."): string {
+  return `${cgroupProblem} ${CGROUP_REMEDY}`;
 }
 
 function missingParts(bwrap: string | undefined, options: BubblewrapOptions): string[] {
@@ -117,8 +123,6 @@ function missingParts(bwrap: string | undefined, options: BubblewrapOptions): st
   const uids = uidProblem(options.uids);
   if (uids !== null) problems.push(uids);
   if (options.required?.includes("cgroup") === true && options.cgroups === undefined)
-    problems.push(
-      `SANDBOX_REQUIRE demands a cgroup: ${options.cgroupProblem ?? "none was found."}`,
-    );
+    problems.push(`SANDBOX_REQUIRE demands a cgroup. ${withRemedy(options.cgroupProblem)}`);
   return problems;
 }

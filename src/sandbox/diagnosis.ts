@@ -18,6 +18,12 @@ interface Setting {
   readonly mended: string;
 }
 
+const MAX_NAMESPACES: Setting = {
+  name: "user.max_user_namespaces",
+  isRefusing: (value) => Number(value) < 2,
+  mended: "15000",
+};
+
 const SETTINGS: readonly Setting[] = [
   // Debian's own, from before user namespaces were trusted.
   {
@@ -26,7 +32,7 @@ const SETTINGS: readonly Setting[] = [
     mended: "1",
   },
   // user_namespaces(7).
-  { name: "user.max_user_namespaces", isRefusing: (value) => Number(value) < 2, mended: "15000" },
+  MAX_NAMESPACES,
   // Ubuntu 23.10 and later.
   {
     name: "kernel.apparmor_restrict_unprivileged_userns",
@@ -64,6 +70,9 @@ export function explainRefusal(problem: string, host: HostFacts): string {
     const value = host.sysctl[name];
     return value !== undefined && isRefusing(value);
   });
+  // user_namespaces(7): the limit of a namespace above this one, which cannot be read from here.
+  if (problem.includes("ENOSPC") && !refusing.includes(MAX_NAMESPACES))
+    refusing.push(MAX_NAMESPACES);
   const commands = refusing.map(({ name, mended }) => `sysctl -w ${name}=${mended}`);
   const remedies = [
     ...(commands.length > 0 ? [`On the host, as root: ${commands.join(" && ")}.`] : []),

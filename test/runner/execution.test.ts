@@ -27,9 +27,9 @@ function recordedParts(log: string[], more: Partial<ExecutionParts> = {}): Execu
     driver: "bwrap",
     openSandbox: async () => ({
       sandbox: workshop.sandbox,
+      findRuntimes: async () => [workshop.shell],
       close: async () => void log.push("close"),
     }),
-    findRuntimes: async () => [workshop.shell],
     createRunner: () => runner,
     report: (line) => log.push(line),
     retryIntervalMs: 1,
@@ -64,7 +64,11 @@ describe("execution", () => {
     });
     const execution = createExecution(
       recordedParts(log, {
-        openSandbox: async () => ({ sandbox, close: async () => undefined }),
+        openSandbox: async () => ({
+          sandbox,
+          findRuntimes: async () => [workshop.shell],
+          close: async () => undefined,
+        }),
         createRunner: () => ({
           name: "runner",
           start: async () => started.resolve(),
@@ -89,10 +93,14 @@ describe("execution", () => {
     const started = Promise.withResolvers<void>();
     const execution = createExecution(
       recordedParts(log, {
-        findRuntimes: async () => {
-          if (tries++ === 0) throw new Error("no space left");
-          return [workshop.shell];
-        },
+        openSandbox: async () => ({
+          sandbox: workshop.sandbox,
+          findRuntimes: async () => {
+            if (tries++ === 0) throw new Error("no space left");
+            return [workshop.shell];
+          },
+          close: async () => void log.push("close"),
+        }),
         report: (line) => {
           log.push(line);
           if (line.startsWith("Runtimes")) started.resolve();
@@ -125,7 +133,11 @@ describe("execution", () => {
     let given: { readonly sandbox: Sandbox; readonly gate: Gate } | undefined;
     const execution = createExecution(
       recordedParts(log, {
-        openSandbox: async () => ({ sandbox, close: async () => undefined }),
+        openSandbox: async () => ({
+          sandbox,
+          findRuntimes: async () => [workshop.shell],
+          close: async () => undefined,
+        }),
         createRunner: (guarded, _installed, gate) => {
           given = { sandbox: guarded, gate };
           return {

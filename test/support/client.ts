@@ -27,7 +27,7 @@ export interface Submission {
   readonly inputs?: Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>;
 }
 
-function submissionForm({ spec, code = {}, inputs = {} }: Submission): FormData {
+export function submissionForm({ spec, code = {}, inputs = {} }: Submission): FormData {
   const form = new FormData();
   form.append("spec", JSON.stringify(spec));
   for (const [path, content] of Object.entries(code))

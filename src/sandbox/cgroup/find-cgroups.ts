@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { messageOf } from "../../errors.ts";
@@ -80,6 +80,15 @@ function controllersOf(directory: string): readonly string[] {
   }
 }
 
+/** Throws what the file system throws, or an Error where a directory is no cgroup. */
+function makeParent(base: string): string {
+  const parent = join(base, PARENT);
+  mkdirSync(parent, { recursive: true });
+  // Something else may be mounted over what /proc tells of: it would take any file, and hold nobody to anything.
+  if (!existsSync(join(parent, "cgroup.procs"))) throw new Error(`${parent} is no cgroup`);
+  return parent;
+}
+
 // ---- v2
 
 function openV2(mount: CgroupMount): FoundCgroups {
@@ -95,8 +104,7 @@ function openV2(mount: CgroupMount): FoundCgroups {
 
 /** Makes the parent of the guests' cgroups, with its controllers on. Throws what the file system throws. */
 function prepareV2(base: string): string {
-  const parent = join(base, PARENT);
-  mkdirSync(parent, { recursive: true });
+  const parent = makeParent(base);
   // A process is moved only by whoever may write to the cgroup above both of its places.
   for (const path of [parent, join(base, "cgroup.procs")]) accessSync(path, constants.W_OK);
   const missing = NEEDED_V2.filter((each) => !controllersOf(base).includes(each));
@@ -155,8 +163,7 @@ function openV1(mounts: readonly CgroupMount[]): FoundCgroups {
 function prepareV1(mounts: readonly CgroupMount[], controller: string): string {
   const mount = mounts.find(({ controllers }) => controllers.includes(controller));
   if (mount === undefined) throw new Error(`the controller ${controller} is not mounted`);
-  const parent = join(mount.own, PARENT);
-  mkdirSync(parent, { recursive: true });
+  const parent = makeParent(mount.own);
   accessSync(parent, constants.W_OK);
   return parent;
 }

@@ -50,6 +50,7 @@ describe("version 2", () => {
     const root = files({
       ...v2Files("", "cpu memory pids"),
       "cgroup.controllers": "cpu memory\n",
+      ...v2Files("job-runner/", ""),
       ...v2Files("app.service/", "cpu memory pids"),
       ...v2Files("app.service/job-runner/", "cpu memory pids"),
     });
@@ -75,9 +76,9 @@ describe("version 2", () => {
 
 describe("version 1", () => {
   const all = {
-    "memory/own/tasks": "",
-    "pids/tasks": "",
-    "cpu,cpuacct/tasks": "",
+    "memory/own/job-runner/cgroup.procs": "",
+    "pids/job-runner/cgroup.procs": "",
+    "cpu,cpuacct/job-runner/cgroup.procs": "",
   };
   const mountsOf = (root: string) =>
     ["memory", "pids", "cpu,cpuacct"].map((each) => v1Mount(root, each)).join("");
@@ -99,10 +100,16 @@ describe("version 1", () => {
   });
 
   test("a controller that is not mounted is named", () => {
-    const root = files(all);
+    const root = files({ ...all, "memory/job-runner/cgroup.procs": "" });
     const { problem } = findCgroups({ mountInfo: v1Mount(root, "memory"), ownCgroups: "" });
     expect(problem).toContain("the controller pids is not mounted");
   });
+});
+
+test("a directory that is no cgroup, as where something is mounted over it, is none", () => {
+  const root = files({ "memory/tasks": "" });
+  const { problem } = findCgroups({ mountInfo: v1Mount(root, "memory"), ownCgroups: "" });
+  expect(problem).toContain("is no cgroup");
 });
 
 test("no cgroups at all", () => {
