@@ -10,6 +10,8 @@ export interface BubblewrapView {
   readonly diskBytes: number;
   /** Descriptor, in the child, that bubblewrap reports the inner process on. */
   readonly statusFd: number;
+  /** Descriptor, in the child, that bubblewrap reads the system call filter from (seccomp.ts). */
+  readonly seccompFd: number;
 }
 
 /** Shared memory of a guest; a constant, since it is neither disk nor the heap of a process. */
@@ -27,13 +29,12 @@ const OWN_DIRECTORIES = /^\/(?:work|proc|dev|etc|usr)?(?:\/|$)/;
  */
 export function encodeBubblewrapArguments(view: BubblewrapView): Uint8Array {
   const options = [
-    ...isolationOptions(),
-    ...fileSystemOptions(view),
-    "--chdir",
-    "/work",
-    "--json-status-fd",
-    String(view.statusFd),
-  ];
+    isolationOptions(),
+    fileSystemOptions(view),
+    ["--chdir", "/work"],
+    ["--seccomp", String(view.seccompFd)],
+    ["--json-status-fd", String(view.statusFd)],
+  ].flat();
   if (options.some((option) => option.includes("\0")))
     throw new AppError("sandbox_error", "A mount's path holds a NUL");
   return new TextEncoder().encode(options.map((each) => `${each}\0`).join(""));

@@ -18,6 +18,8 @@ export interface BubblewrapPlan {
   readonly bwrap: string;
   readonly perl: string;
   readonly root: GuestRoot;
+  /** Of system calls (seccomp.ts). */
+  readonly filter: Uint8Array;
   readonly request: GuestRequest;
   readonly fds: GuestWriteFds;
   readonly uid: number | undefined;
@@ -34,16 +36,19 @@ export function launchBubblewrap(plan: BubblewrapPlan): LaunchedSupervisor {
   const { request, fds, uid } = plan;
   // The order of extraFds below decides the numbers that the child sees. Above 2, since bubblewrap's own waiting process
   // closes all others, and would hold the guest's stdout open if it were its own.
-  const [argsFd, statusFd, resultFd, stdoutFd, stderrFd] = [3, 4, 5, 6, 7];
+  const [statusFd, argsFd, seccompFd, resultFd, stdoutFd, stderrFd] = [3, 4, 5, 6, 7, 8];
   const encoded = encodeBubblewrapArguments({
     root: plan.root,
     mounts: request.mounts,
     diskBytes: request.limits.diskBytes,
     statusFd,
+    seccompFd,
   });
-  const argsPipe = openFilledPipe(encoded);
   const status = openPipe();
+  const passedOn = [status.writeFd];
   try {
+    // Fresh ones for each child, which reads them to their end.
+    for (const bytes of [encoded, plan.filter]) passedOn.push(openFilledPipe(bytes));
     const child = spawnProcess({
       argv: [
         [plan.bwrap, "--args", String(argsFd), "--"],
@@ -53,7 +58,7 @@ export function launchBubblewrap(plan: BubblewrapPlan): LaunchedSupervisor {
       ].flat(),
       env: {},
       cwd: "/",
-      extraFds: [argsPipe, status.writeFd, fds.result, fds.stdout, fds.stderr],
+      extraFds: [...passedOn, fds.result, fds.stdout, fds.stderr],
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
     return withTakeDown(child, status.readFd);
@@ -61,8 +66,7 @@ export function launchBubblewrap(plan: BubblewrapPlan): LaunchedSupervisor {
     closeSync(status.readFd);
     throw error;
   } finally {
-    closeSync(argsPipe);
-    closeSync(status.writeFd);
+    for (const fd of passedOn) closeSync(fd);
   }
 }
 

@@ -8,6 +8,7 @@ import { createGuestRoot, type GuestRoot } from "./guest-root.ts";
 import { guestUid, guestUids, uidProblem, type UidRange } from "./guest-uids.ts";
 import { killOrphans } from "./orphans.ts";
 import type { GuestRequest, Sandbox, SandboxFeature, SandboxStatus } from "./sandbox.ts";
+import { seccompFilter } from "./seccomp.ts";
 import { runSelfTest } from "./self-test.ts";
 import { startSupervised } from "./supervised-guest.ts";
 import { createTreeMeter } from "./tree-meter.ts";
@@ -32,6 +33,8 @@ export interface BubblewrapOptions {
   readonly cpuPercent?: number;
   /** What must hold for any guest to be started. */
   readonly required?: readonly SandboxFeature[];
+  /** The machine, as process.arch says it, whose system calls are filtered; absent: this one. */
+  readonly arch?: string;
 }
 
 const USUAL_PLACES = [
@@ -53,18 +56,22 @@ const BASE_ENV = {
 /** Never throws: what is missing is in selfTest's answer and in the error of start(). */
 export function createBubblewrap(options: BubblewrapOptions): Sandbox {
   const { uids, cgroups, cpuPercent = 0 } = options;
+  const arch = options.arch ?? process.arch;
+  const filter = seccompFilter(arch);
   let root: GuestRoot | undefined;
   const requirements = () => {
     const bwrap = options.bwrapPath ?? USUAL_PLACES.find(existsSync);
     const problems = missingParts(bwrap, options);
-    if (bwrap === undefined || problems.length > 0)
+    if (filter === null)
+      problems.push(`There is no system call filter for this machine (${arch}): no guest runs.`);
+    if (bwrap === undefined || filter === null || problems.length > 0)
       throw new AppError("sandbox_error", problems.join(" "));
     if (root === undefined) {
       root = createGuestRoot(options.runtimeDir);
       const { first, last } = guestUids(uids);
       killOrphans({ firstUid: first, lastUid: last });
     }
-    return { bwrap, perl: PERL, root };
+    return { bwrap, perl: PERL, root, filter };
   };
   const start = async (request: GuestRequest) => {
     const parts = requirements();
@@ -88,13 +95,14 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
       const problems = await runSelfTest(plan).catch((error: unknown) => [
         explainRefusal(messageOf(error), readHostFacts()),
       ]);
-      return bubblewrapStatus(options, problems);
+      return bubblewrapStatus(options, filter !== null, problems);
     },
   };
 }
 
 function bubblewrapStatus(
   { cgroups, cgroupProblem }: BubblewrapOptions,
+  seccomp: boolean,
   problems: readonly string[],
 ): SandboxStatus {
   const gap = `${withRemedy(cgroupProblem)} Until then memory, CPU time and processes of a job are held by limits of each process and by looking at all of them ten times a second; running out of memory is told only where that look saw it.`;
@@ -104,7 +112,7 @@ function bubblewrapStatus(
     problems,
     gaps: cgroups === undefined ? [gap] : [],
     cgroup: cgroups?.version ?? null,
-    seccomp: true,
+    seccomp,
   };
 }
 

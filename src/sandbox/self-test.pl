@@ -1,10 +1,10 @@
 # Runs as a guest and tries to get out: prints one line per thing that it should not have been able to do, then "done".
 # Where there is no wall this is the host, and may be root: so each attempt that succeeds must change nothing there. What
 # is made has a name of its own and is taken back, and the mount is over a directory of our own.
-#   perl -e <this> CANARY_FILE PORT MARKER UNSHARE_NR MOUNT_NR UMOUNT2_NR EXPECTED_VARIABLES
+#   perl -e <this> CANARY_FILE PORT MARKER UNSHARE_NR MOUNT_NR UMOUNT2_NR KEYCTL_NR EXPECTED_VARIABLES
 use strict;
 use Socket;
-my ($canary, $port, $marker, $unshare_nr, $mount_nr, $umount_nr, $variables) = @ARGV;
+my ($canary, $port, $marker, $unshare_nr, $mount_nr, $umount_nr, $keyctl_nr, $variables) = @ARGV;
 
 my %status;
 open(my $status, '<', '/proc/self/status') or print "it cannot read its own /proc/self/status\n";
@@ -12,6 +12,15 @@ while (<$status>) { $status{$1} = $2 if /^(\w+):\s*(\S+)/ }
 print "it runs as root\n" if $< == 0 || $> == 0;
 print "it holds capabilities\n" if grep { ($status{$_} // 1) !~ /^0+$/ } qw(CapInh CapPrm CapEff CapBnd CapAmb);
 print "it can gain privileges (no_new_privs is off)\n" if ($status{NoNewPrivs} // 0) ne '1';
+
+# Without a filter keyctl answers with a number or ENOKEY, and the ioctl, of a pipe, ENOTTY: neither changes anything. A
+# container's filter may refuse keyctl too, but knows nothing of the ioctl.
+sub EPERM () { 1 } sub SECCOMP_MODE_FILTER () { 2 } sub TIOCSTI () { 0x5412 }
+sub KEYCTL_GET_KEYRING_ID () { 0 } sub KEY_SPEC_SESSION_KEYRING () { -3 }
+print "its system calls are not filtered\n" if ($status{Seccomp} // 0) ne SECCOMP_MODE_FILTER;
+print "it can reach the kernel's keyrings\n"
+    if syscall($keyctl_nr, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) != -1 || $! + 0 != EPERM;
+print "it can type into a terminal\n" if ioctl(STDOUT, TIOCSTI, my $typed = 'x') || $! + 0 != EPERM;
 
 print "it sees the host's files\n" if -e $canary;
 print "it sees variables of the service\n" if join(',', sort keys %ENV) ne $variables;

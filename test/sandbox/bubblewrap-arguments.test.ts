@@ -14,6 +14,7 @@ const options = (mounts: readonly ReadOnlyMount[] = []) =>
       mounts,
       diskBytes: 4096,
       statusFd: 4,
+      seccompFd: 5,
     }),
   )
     .toString()
@@ -33,6 +34,7 @@ test("every namespace is asked for by name, every writable place has a size, the
   ])
     expect(all).toContain(name);
   const text = all.join(" ");
+  expect(text).toContain("--seccomp 5 --json-status-fd 4");
   for (const place of ["/tmp", "/work"])
     expect(text).toMatch(new RegExp(`--size 4096 --perms \\d+ --tmpfs ${place} `));
   expect(all.filter((each) => each === "--tmpfs")).toHaveLength(3);

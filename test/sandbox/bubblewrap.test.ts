@@ -59,6 +59,20 @@ describe("bubblewrap", () => {
     await expect(broken.start(shellRequest("exit 0"))).rejects.toThrow("not installed");
   });
 
+  test("on a machine without a table of system calls nothing starts", async () => {
+    const foreign = createBubblewrap({ uids: UIDS, runtimeDir, arch: "riscv64" });
+    expect(await foreign.selfTest()).toMatchObject({ ready: false, seccomp: false });
+    expect(await foreign.start(shellRequest("exit 0")).catch((error) => error)).toMatchObject({
+      code: "sandbox_error",
+      message: expect.stringMatching(/no system call filter .*riscv64/),
+    });
+  });
+
+  test("a program is handed no descriptor beyond its own three", async () => {
+    const { stdout } = await run("ls /proc/self/fd | tr '\\n' ' '");
+    expect(stdout).toBe("0 1 2 3 ");
+  });
+
   test("a bubblewrap that refuses is told by its own words", async () => {
     const broken = createBubblewrap({ uids: UIDS, runtimeDir, bwrapPath: "/bin/false" });
     expect(await broken.selfTest()).toMatchObject({ ready: false });
