@@ -55,9 +55,9 @@ export function createCgroupMeter(
 
   return {
     isHeldAsWhole: true,
-    enter(pid) {
+    async enter(pid) {
       supervisorPid = pid;
-      cgroup.join(pid);
+      await cgroup.join(pid);
     },
     watch(onLimit) {
       const { cpuMs, peakMemoryBytes } = cgroup.counts();

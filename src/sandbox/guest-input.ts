@@ -74,6 +74,24 @@ function processLimits({ limits, memoryLimit, memoryReserveBytes = 0 }: GuestReq
   };
 }
 
+/** Joins small pieces, so that a job of many is handed over in few writes. */
+export async function* inBatches(
+  pieces: AsyncIterable<Uint8Array>,
+  batchBytes = CHUNK_BYTES,
+): AsyncGenerator<Uint8Array> {
+  let batch: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of pieces) {
+    batch.push(piece);
+    size += piece.length;
+    if (size < batchBytes) continue;
+    yield Buffer.concat(batch);
+    batch = [];
+    size = 0;
+  }
+  if (size > 0) yield Buffer.concat(batch);
+}
+
 /**
  * The records of a whole job, ending with "go". `isHeldAsWhole`: a cgroup holds all its processes together to the limits of
  * memory and processes. Throws AppError `sandbox_error` for a value that cannot be passed on

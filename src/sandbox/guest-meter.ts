@@ -9,9 +9,9 @@ export interface GuestMeter {
   readonly isHeldAsWhole: boolean;
   /**
    * Takes the guest's supervisor under the limits, before anything of the job has reached it. `pid` is as this process
-   * sees it. Throws what the system throws.
+   * sees it. Rejects with what the system throws.
    */
-  enter(pid: number): void;
+  enter(pid: number): Promise<void>;
   /** The program has been started. `onLimit` is called once, if a limit is met that only this meter enforces. */
   watch(onLimit: (limit: GuestLimit) => void): void;
   /** The program has ended and its files are to come out, for which there is room from now on. Idempotent. */

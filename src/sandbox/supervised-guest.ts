@@ -3,7 +3,7 @@ import { AppError, messageOf } from "../errors.ts";
 import { openPipe, readPipe } from "../platform/pipe.ts";
 import type { ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
-import { encodeJob } from "./guest-input.ts";
+import { encodeJob, inBatches } from "./guest-input.ts";
 import type { GuestMeter } from "./guest-meter.ts";
 import { createGuestOutputReader } from "./guest-output.ts";
 import { collectText, type LastWords } from "./last-words.ts";
@@ -99,7 +99,7 @@ async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Pr
   const pid = await supervisor.supervisorPid;
   if (pid === null) return;
   try {
-    meter.enter(pid);
+    await meter.enter(pid);
   } catch (error) {
     const isGone = error instanceof Error && "code" in error && error.code === "ESRCH";
     if (isGone) return;
@@ -155,7 +155,7 @@ async function handOver(
   let lastProgressMs = performance.now();
   const gone = child.exited.then(() => "gone" as const);
   const feed = async () => {
-    for await (const bytes of encodeJob(plan.request, plan.env, meter.isHeldAsWhole)) {
+    for await (const bytes of inBatches(encodeJob(plan.request, plan.env, meter.isHeldAsWhole))) {
       if ((await Promise.race([child.writeStdin(bytes), gone])) === "gone") break;
       lastProgressMs = performance.now();
     }

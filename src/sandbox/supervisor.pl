@@ -11,12 +11,13 @@
 #   in:   O name=number (option)   A argument   V NAME=value   F path   D bytes of the file or of stdin   I stdin   G go
 #   out:  S started   E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
-# What hands the files out is beside this file, in collector.pl. Both run on perl-base alone and load no module but strict
-# (and no %!, which loads one): POSIX takes 10 ms to load, perl itself 2.
+# What follows the program's start is beside this file: attendant.pl waits for its end, collector.pl hands its files out.
+# All run on perl-base alone and load no module but strict (and no %!, which loads one): POSIX takes 10 ms to load.
 use strict;
 
-our $work;
-(my ($machine, $result_fd, $out_fd, $err_fd), $work, my $tmp) = @ARGV;
+my ($machine, $result_fd, $out_fd, $err_fd);
+our ($work, $tmp);
+($machine, $result_fd, $out_fd, $err_fd, $work, $tmp) = @ARGV;
 
 # From asm/unistd_64.h, asm-generic/unistd.h (aarch64) and asm/fcntl.h; O_NOFOLLOW is the one flag that differs.
 my %numbers_of = (
@@ -28,12 +29,11 @@ my %numbers_of = (
 our $nr = $numbers_of{$machine} or give_up("There is no system call table for $machine");
 
 sub PR_SET_DUMPABLE () { 4 } sub PR_SET_CHILD_SUBREAPER () { 36 } sub SIG_BLOCK () { 0 } sub SIG_SETMASK () { 2 }
-sub SIGCHLD_BIT () { 1 << 16 } sub SIGSET_BYTES () { 8 } sub RUSAGE_CHILDREN () { -1 }
-sub SFD_CLOEXEC_NONBLOCK () { 02004000 } sub F_SETFD () { 2 } sub FD_CLOEXEC () { 1 } sub WNOHANG () { 1 }
-sub SIGKILL () { 9 } sub O_WRONLY_CREAT_EXCL () { 0301 } sub O_RDWR_CREAT_EXCL () { 0302 }
+sub SIGCHLD_BIT () { 1 << 16 } sub SIGSET_BYTES () { 8 }
+sub SFD_CLOEXEC_NONBLOCK () { 02004000 } sub F_SETFD () { 2 } sub FD_CLOEXEC () { 1 }
+sub O_WRONLY_CREAT_EXCL () { 0301 } sub O_RDWR_CREAT_EXCL () { 0302 }
 sub O_RDONLY_NONBLOCK () { 04000 } sub MAX_RECORD_BYTES () { 1 << 20 } sub READ_BYTES () { 1 << 17 }
 sub NOFILE_SOFT () { 1024 } sub NOFILE_HARD () { 4096 }
-sub DISK_FULL () { 1 } sub ENDED_FOR_DISK () { 2 } sub DISK_LOOK_SEC () { 0.25 } sub STATFS_BYTES () { 120 }
 # So much of the job's files is kept in mind, to tell at the end which of them were not touched.
 sub MAX_KEPT_BYTES () { 1 << 18 }
 # The rlimits' numbers are generic on both machines (asm-generic/resource.h).
@@ -50,12 +50,13 @@ umask 022;
 # no handler, no race between a check and a sleep, no polling.
 my $chld = pack('Q', SIGCHLD_BIT);
 syscall($nr->{rt_sigprocmask}, SIG_BLOCK, $chld, 0, SIGSET_BYTES);
-my $signal_fd = syscall($nr->{signalfd4}, -1, $chld, SIGSET_BYTES, SFD_CLOEXEC_NONBLOCK);
+our $signal_fd = syscall($nr->{signalfd4}, -1, $chld, SIGSET_BYTES, SFD_CLOEXEC_NONBLOCK);
 $signal_fd >= 0 or give_up("signalfd failed: $!");
-open(my $signals, '<&=', $signal_fd) or give_up("signalfd cannot be opened: $!");
+open(our $signals, '<&=', $signal_fd) or give_up("signalfd cannot be opened: $!");
 my ($result, $out, $err) = map { inherited($_) } ($result_fd, $out_fd, $err_fd);
 
-my (%option, @argv, @env, $stdin);
+my (@argv, @env, $stdin);
+our %option;
 # Of the job's files, by path: bytes of small ones, what a stat of the others gave.
 our (%kept, %input_mark);
 my $kept_bytes = 0;
@@ -64,14 +65,14 @@ receive_job();
 my $started_sec = time;
 # Closed by a successful exec; otherwise it says what went wrong, which is our failure and not the program's.
 pipe(my $trouble, my $trouble_end) or give_up("No pipe can be made: $!");
-my $program = fork;
+our $program = fork;
 defined $program or give_up("The program's process cannot be made: $!");
 run_program($trouble_end) if $program == 0;
 close $_ for $trouble_end, $out, $err;
 give_up($_) for <$trouble>;
 send_record('S', '');
-# Only now, when nobody waits for it.
-require $0 =~ s{[^/]*\z}{collector.pl}r;
+# What is needed from here on is read only now, when nobody waits for it: perl compiles 200 lines in a millisecond.
+require $0 =~ s{[^/]*\z}{$_}r for 'attendant.pl', 'collector.pl';
 my ($status, $disk) = wait_for_program();
 send_record('E', pack('NNQ>N', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms(), $disk));
 hand_out_files($option{output}, $started_sec);
@@ -200,63 +201,6 @@ sub become_program {
     %ENV = ();
     $ENV{ $_->[0] } = $_->[1] for @env;
     exec { $argv[0] } @argv or die("$argv[0] cannot be run: $!\n");
-}
-
-sub wait_for_program {
-    my ($ended, $stopping);
-    my $disk = 0;
-    until (defined $ended) {
-        my $ready = '';
-        vec($ready, $signal_fd, 1) = 1;
-        vec($ready, 0, 1) = 1 unless $stopping;
-        if (select($ready, undef, undef, DISK_LOOK_SEC) < 1) {
-            $disk = look_at_disk() if !($disk & ENDED_FOR_DISK);
-            kill_everyone() if $disk & ENDED_FOR_DISK;
-            next;
-        }
-        sysread($signals, my $ignored, 4096) if vec($ready, $signal_fd, 1);
-        if (vec($ready, 0, 1)) {
-            my $got = sysread(STDIN, my $ignored, 4096);
-            if (defined $got && $got == 0) { $stopping = 1; kill_everyone() }
-        }
-        while ((my $pid = waitpid(-1, WNOHANG)) > 0) { $ended = $? if $pid == $program }
-    }
-    # Reaped to the last one: what is left would write on while the files are read, and hold processes and memory.
-    do { kill_everyone() } while (waitpid(-1, 0) != -1);
-    return ($ended, $disk | look_at_disk());
-}
-
-# A full file system is refused to the program by the kernel; nothing but this keeps it from making files without end,
-# which take kernel memory. What is on the host (SANDBOX=none) is not the job's alone.
-sub look_at_disk {
-    return 0 if $$ != 1;
-    my $found = 0;
-    # A list of its own: syscall takes no constant.
-    for my $place (my @places = ($work, $tmp, '/dev/shm')) {
-        my $statfs = "\0" x STATFS_BYTES;
-        next if syscall($nr->{statfs}, $place, $statfs) != 0;
-        # struct statfs (asm-generic/statfs.h): type, block size, blocks, free, available, files, free files
-        my (undef, undef, undef, undef, $available, $files, $free_files) = unpack('q7', $statfs);
-        $found |= DISK_FULL if $available == 0;
-        $found |= DISK_FULL | ENDED_FOR_DISK if $files - $free_files > $option{inodes};
-    }
-    return $found;
-}
-
-# kill(-1) spares only PID 1 of the namespace; anywhere else it would be the end of the host.
-sub kill_everyone {
-    return kill SIGKILL, -1 if $$ == 1;
-    kill SIGKILL, -$program;
-    open(my $children, '<', "/proc/self/task/$$/children") or return;
-    kill SIGKILL, split ' ', (<$children> // '');
-}
-
-# The kernel's own sum over all that were reaped: {utime, stime}, each seconds and microseconds.
-sub cpu_ms {
-    my $usage = "\0" x 144;
-    syscall($nr->{getrusage}, RUSAGE_CHILDREN, $usage);
-    my ($user_sec, $user_us, $system_sec, $system_us) = unpack('q4', $usage);
-    return int(($user_sec + $system_sec) * 1000 + ($user_us + $system_us) / 1000);
 }
 
 # --- records go out

@@ -43,7 +43,7 @@ export function createTreeMeter(limits: Limits): GuestMeter {
 
   return {
     isHeldAsWhole: false,
-    enter(pid) {
+    async enter(pid) {
       supervisorPid = pid;
     },
     watch(onLimit) {

@@ -42,8 +42,8 @@ export interface CgroupHierarchy {
 
 /** The cgroup of one guest. */
 export interface GuestCgroup {
-  /** Moves a process into it; what the process starts from then on is born there. Throws what the file system throws. */
-  join(pid: number): void;
+  /** Moves a process into it; what the process starts from then on is born there. Rejects with what the file system throws. */
+  join(pid: number): Promise<void>;
   raiseMemory(memoryBytes: number): void;
   killTogether(): void;
   counts(): CgroupCounts;

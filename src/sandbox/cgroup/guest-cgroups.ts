@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -39,9 +40,10 @@ export function createGuestCgroups(hierarchy: CgroupHierarchy): GuestCgroups {
 
 function guestCgroup(hierarchy: CgroupHierarchy, name: string): GuestCgroup {
   return {
-    join(pid) {
+    async join(pid) {
+      // Off this thread: the kernel may wait for a grace period of all CPUs before it moves a process, 10 ms or more.
       for (const parent of hierarchy.parents)
-        writeFileSync(join(parent, name, "cgroup.procs"), String(pid));
+        await writeFile(join(parent, name, "cgroup.procs"), String(pid));
     },
     raiseMemory: (memoryBytes) => hierarchy.raiseMemory(name, memoryBytes),
     killTogether: () => hierarchy.killTogether(name),

@@ -24,7 +24,7 @@ async function shellIn(cgroup: GuestCgroup, script: string) {
     stdout: "pipe",
     stderr: "ignore",
   });
-  cgroup.join(child.pid);
+  await cgroup.join(child.pid);
   await child.stdin.write("go\n");
   await child.stdin.end();
   return child;

@@ -1,0 +1,66 @@
+# Waits for the end of a job's program and ends everything else, for supervisor.pl, which loads this once the program runs
+# and whose variables it uses.
+use strict;
+our ($work, $tmp, $nr, $signal_fd, $signals, $program, %option);
+
+sub RUSAGE_CHILDREN () { -1 } sub WNOHANG () { 1 } sub SIGKILL () { 9 }
+sub DISK_FULL () { 1 } sub ENDED_FOR_DISK () { 2 } sub DISK_LOOK_SEC () { 0.25 } sub STATFS_BYTES () { 120 }
+
+sub wait_for_program {
+    my ($ended, $stopping);
+    my $disk = 0;
+    until (defined $ended) {
+        my $ready = '';
+        vec($ready, $signal_fd, 1) = 1;
+        vec($ready, 0, 1) = 1 unless $stopping;
+        if (select($ready, undef, undef, DISK_LOOK_SEC) < 1) {
+            $disk = look_at_disk() if !($disk & ENDED_FOR_DISK);
+            kill_everyone() if $disk & ENDED_FOR_DISK;
+            next;
+        }
+        sysread($signals, my $ignored, 4096) if vec($ready, $signal_fd, 1);
+        if (vec($ready, 0, 1)) {
+            my $got = sysread(STDIN, my $ignored, 4096);
+            if (defined $got && $got == 0) { $stopping = 1; kill_everyone() }
+        }
+        while ((my $pid = waitpid(-1, WNOHANG)) > 0) { $ended = $? if $pid == $program }
+    }
+    # Reaped to the last one: what is left would write on while the files are read, and hold processes and memory.
+    do { kill_everyone() } while (waitpid(-1, 0) != -1);
+    return ($ended, $disk | look_at_disk());
+}
+
+# A full file system is refused to the program by the kernel; nothing but this keeps it from making files without end,
+# which take kernel memory. What is on the host (SANDBOX=none) is not the job's alone.
+sub look_at_disk {
+    return 0 if $$ != 1;
+    my $found = 0;
+    # A list of its own: syscall takes no constant.
+    for my $place (my @places = ($work, $tmp, '/dev/shm')) {
+        my $statfs = "\0" x STATFS_BYTES;
+        next if syscall($nr->{statfs}, $place, $statfs) != 0;
+        # struct statfs (asm-generic/statfs.h): type, block size, blocks, free, available, files, free files
+        my (undef, undef, undef, undef, $available, $files, $free_files) = unpack('q7', $statfs);
+        $found |= DISK_FULL if $available == 0;
+        $found |= DISK_FULL | ENDED_FOR_DISK if $files - $free_files > $option{inodes};
+    }
+    return $found;
+}
+
+# kill(-1) spares only PID 1 of the namespace; anywhere else it would be the end of the host.
+sub kill_everyone {
+    return kill SIGKILL, -1 if $$ == 1;
+    kill SIGKILL, -$program;
+    open(my $children, '<', "/proc/self/task/$$/children") or return;
+    kill SIGKILL, split ' ', (<$children> // '');
+}
+
+# The kernel's own sum over all that were reaped: {utime, stime}, each seconds and microseconds.
+sub cpu_ms {
+    my $usage = "\0" x 144;
+    syscall($nr->{getrusage}, RUSAGE_CHILDREN, $usage);
+    my ($user_sec, $user_us, $system_sec, $system_us) = unpack('q4', $usage);
+    return int(($user_sec + $system_sec) * 1000 + ($user_us + $system_us) / 1000);
+}
+
+1;
