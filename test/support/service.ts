@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,9 +22,22 @@ export interface ServiceOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The data directory of an earlier service; a fresh one when absent. */
   readonly dataDir?: string;
+  /** What it is started as, where that is not simply a child of the test. */
+  readonly startAs?: StartAs;
 }
 
-const ROOT = join(import.meta.dir, "..", "..");
+/** A way to start a service by another program. */
+export interface StartAs {
+  /** A command that takes the service's own as its last arguments and becomes it, or its parent: setpriv, bwrap. */
+  readonly prefix: readonly string[];
+  /** The directory that holds src/, as the service sees it. */
+  readonly root: string;
+  /** The bun that the service can reach. */
+  readonly bun: string;
+}
+
+/** The directory that holds src/. */
+export const ROOT = join(import.meta.dir, "..", "..");
 
 export async function freshDataDir(): Promise<string> {
   return join(await mkdtemp(join(tmpdir(), "job-runner-test-")), "jobs");
@@ -38,7 +52,25 @@ export async function startService(options: ServiceOptions = {}): Promise<Runnin
   const dataDir = options.dataDir ?? (await freshDataDir());
   const child = startProcess("src/main.ts", { ...options, dataDir });
   const line = await child.said(/Listening on (http:\S+)\//);
-  return { ...child, dataDir, url: line[1] ?? "" };
+  const pid = pidBelowBubblewrap(child.pid);
+  return {
+    ...child,
+    pid,
+    dataDir,
+    url: line[1] ?? "",
+    async stop() {
+      process.kill(pid, "SIGTERM");
+      return child.exited;
+    },
+  };
+}
+
+/** bubblewrap stays as the parent, and again as process 1 of a namespace: the service is the first below that is none. */
+function pidBelowBubblewrap(pid: number): number {
+  if (readFileSync(`/proc/${pid}/comm`, "utf8").trim() !== "bwrap") return pid;
+  return pidBelowBubblewrap(
+    Number.parseInt(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8"), 10),
+  );
 }
 
 /** Starts `bun run src/worker.ts`; resolves once it says that it works. */
@@ -52,10 +84,11 @@ export async function startWorker(
 
 function startProcess(
   entry: string,
-  { env = {}, dataDir }: ServiceOptions & { readonly dataDir: string },
+  { env = {}, dataDir, startAs }: ServiceOptions & { readonly dataDir: string },
 ) {
-  const child = Bun.spawn([process.execPath, "run", entry], {
-    cwd: ROOT,
+  const { prefix, root, bun } = startAs ?? { prefix: [], root: ROOT, bun: process.execPath };
+  const child = Bun.spawn([...prefix, bun, "run", join(root, entry)], {
+    cwd: root,
     env: {
       PATH: process.env["PATH"] ?? "",
       HOME: process.env["HOME"] ?? "",
@@ -79,6 +112,7 @@ function startProcess(
   })();
   return {
     pid: child.pid,
+    exited: child.exited,
     output: () => output,
     async said(pattern: RegExp): Promise<RegExpExecArray> {
       for (;;) {
