@@ -193,8 +193,8 @@ export const uploads: Theme = {
     },
     {
       name: "odd names of variables",
-      tries: "Names variables by =, by nothing, by digits, by functions and by __proto__.",
-      safeOutcome: "A 422, or (for __proto__) a variable like others.",
+      tries: "Names variables by =, by nothing, by digits, by functions and by `__proto__`.",
+      safeOutcome: "A 422, or (for `__proto__`) a variable like others.",
       async attempt(world) {
         await specsRefused(
           world,
