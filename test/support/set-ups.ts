@@ -22,8 +22,7 @@ export interface Installed {
 }
 
 /** Ranges of their own, so that what a guest leaves behind cannot be mistaken for anybody else's. */
-const GUEST_UID_BASE = 41_001;
-const GUEST_UIDS = 10_000;
+const GUEST_UIDS = [41_001, 41_100] as const;
 const ORDINARY_UID = 61_234;
 
 export const isRoot = process.getuid?.() === 0;
@@ -32,10 +31,10 @@ const asRoot: SetUp = {
   name: "root with a range of uids and a cgroup",
   hasCgroup: true,
   async start(env) {
-    const service = await startService({ env: { ...env, SANDBOX_UID_BASE: `${GUEST_UID_BASE}` } });
+    const service = await startService({ env: { ...env, SANDBOX_UIDS: GUEST_UIDS.join("-") } });
     return {
       service,
-      guestUids: [GUEST_UID_BASE, GUEST_UID_BASE + GUEST_UIDS - 1],
+      guestUids: GUEST_UIDS,
       remove: () => rm(dirname(service.dataDir), { recursive: true }),
     };
   },
