@@ -18,12 +18,13 @@ import {
   waitForEnd,
 } from "../support/client.ts";
 import {
-  cgroups,
+  cgroupsOf,
   type HostState,
   hostState,
+  identityOf,
   lookUntil,
   oddFiles,
-  residentBytes,
+  settledBytes,
 } from "../support/host-state.ts";
 import { type Installed, SET_UPS } from "../support/set-ups.ts";
 
@@ -35,6 +36,8 @@ import { type Installed, SET_UPS } from "../support/set-ups.ts";
 /** Slots for the corpus, beside the one of the job that runs all along. */
 const AT_ONCE = 3;
 const WHOLE_CORPUS_MS = 240_000;
+/** For what is waited for until it is so; each wait gives up earlier, and says what it saw. */
+const AFTERWARDS_MS = 20_000;
 const MIB = 1024 * 1024;
 
 /** Holds the secret in its arguments, environment and files, and runs until it is cancelled. */
@@ -66,7 +69,6 @@ describe.each(SET_UPS)("in $name", (setUp) => {
   let world: World & { readonly installed: Installed };
   let closeBaits: () => Promise<void>;
   let victimId: string;
-  let cgroupsBefore: readonly string[];
   let before: HostState;
   let residentBefore: number;
   const ids = new Map<HostileProgram, string>();
@@ -74,7 +76,6 @@ describe.each(SET_UPS)("in $name", (setUp) => {
   beforeAll(async () => {
     const baits = await openBaits();
     closeBaits = baits.close;
-    cgroupsBefore = cgroups();
     const installed = await setUp.start({
       WORKER_CONCURRENCY: String(AT_ONCE + 1),
       BAIT_SECRET: baits.secret,
@@ -83,8 +84,11 @@ describe.each(SET_UPS)("in $name", (setUp) => {
     const env = { ...baits.env, SERVICE_PORT: new URL(url).port, DATA_DIR: dataDir };
     world = { url, hasCgroup: setUp.hasCgroup, baits: { ...baits, env }, installed };
     await warmUp(url);
-    before = hostState(installed);
-    residentBefore = residentBytes(installed.service.pid);
+    before = await lookUntil(
+      () => hostState(installed),
+      ({ processes }) => processes.length === 0,
+    );
+    residentBefore = await settledBytes(installed.service.pid);
     victimId = await startVictim(world);
     for (const program of programs) ids.set(program, await submitHostile(program, world));
   }, WHOLE_CORPUS_MS);
@@ -127,43 +131,61 @@ describe.each(SET_UPS)("in $name", (setUp) => {
       expect(log).toBe("still here\n");
     });
 
-    test("no process, mount, cgroup, file or descriptor is left", async () => {
-      const after = await lookUntil(
-        () => hostState(world.installed),
-        (seen) => Bun.deepEquals(seen, before),
-      );
-      expect(after).toEqual(before);
-    });
+    test(
+      "no process, mount, cgroup, file or descriptor is left",
+      async () => {
+        const after = await lookUntil(
+          () => hostState(world.installed),
+          (seen) => Bun.deepEquals(seen, before),
+        );
+        expect(after).toEqual(before);
+        expect([after.processes, after.cgroups]).toEqual([[], []]);
+      },
+      AFTERWARDS_MS,
+    );
 
     test("job folders hold nothing but plain files of the service", () => {
       expect(oddFiles(world.installed.service.dataDir)).toEqual([]);
     });
 
-    test("the service is no larger than before", async () => {
-      // The allocator's own slack, which does not grow with the number of jobs: a leak of 100 KiB a job is more.
-      const allowed = residentBefore * 1.1 + 8 * MIB;
-      const { pid } = world.installed.service;
-      const resident = await lookUntil(
-        () => residentBytes(pid),
-        (bytes) => bytes <= allowed,
-      );
-      expect(resident).toBeLessThanOrEqual(allowed);
-    });
+    test(
+      "the service is no larger than before",
+      async () => {
+        // What an idle heap keeps differs by some MiB from one collection to the next, however many jobs there were; a
+        // leak of 250 KiB a job is more than that.
+        const allowed = residentBefore * 1.1 + 16 * MIB;
+        const resident = await settledBytes(world.installed.service.pid, allowed);
+        expect(resident).toBeLessThanOrEqual(allowed);
+      },
+      AFTERWARDS_MS,
+    );
 
-    test("the service has complained of nothing, stops in order and takes everything with it", async () => {
-      const { service } = world.installed;
-      expect(service.output()).not.toMatch(/ failed: |rror/);
-      expect(await service.stop()).toBe(0);
-      const left = await lookUntil(cgroups, (seen) => Bun.deepEquals(seen, cgroupsBefore));
-      expect(left).toEqual(cgroupsBefore);
-    });
+    test(
+      "the service has complained of nothing, stops in order and takes everything with it",
+      async () => {
+        const { service } = world.installed;
+        const identity = identityOf(service.pid);
+        expect(service.output()).not.toMatch(/ failed: |rror/);
+        expect(await service.stop()).toBe(0);
+        expect(cgroupsOf(identity)).toEqual([]);
+      },
+      AFTERWARDS_MS,
+    );
   });
 });
 
-/** Ordinary jobs, so that what comes after them is measured against a service that has worked. */
+/** Ordinary jobs of every kind of effort, so that the rest is measured against a service that has worked. */
 async function warmUp(url: string): Promise<void> {
-  const source = "print('x' * 1_000_000)\nopen('out.bin', 'wb').write(b'x' * 4_000_000)";
-  const jobs = await Promise.all(Array.from({ length: 30 }, () => submitPython(url, source)));
+  const sources = [
+    "print('x' * 1_000_000)\nopen('out.bin', 'wb').write(b'x' * 4_000_000)",
+    "for n in range(300): open(f'{n}.txt', 'w').write('x' * 10_000)",
+    "for n in range(20): print('x' * 1_000_000)",
+  ];
+  const jobs = await Promise.all(
+    Array.from({ length: 30 }, (_, n) =>
+      submitPython(url, sources[n % sources.length]!, { limits: { output_mb: 4 } }),
+    ),
+  );
   for (const { id } of jobs) {
     expect((await waitForEnd(url, id)).status).toBe("succeeded");
     await snapshot(url, id);

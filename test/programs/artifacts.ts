@@ -125,6 +125,7 @@ open("bottom.txt", "w").write("bottom")
       source: `
 for n in range(20_000): open(f"{n}.txt", "w").close()
 `,
+      spec: { limits: { disk_mb: 256 } },
       expect(ended) {
         expect(ended).toMatchObject({ status: "succeeded" });
         expect(ended.artifacts).toHaveLength(MAX_FILES);

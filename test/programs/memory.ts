@@ -32,7 +32,7 @@ function expectPeak({ usage }: Ended, hasCgroup: boolean): void {
     expect(usage!.peak_memory_bytes).toBeNull();
     return;
   }
-  expect(usage).toMatchObject({ peak_memory_bytes: expect.any(Number) });
+  expect(typeof usage!.peak_memory_bytes).toBe("number");
   expect(usage!.peak_memory_bytes).toBeGreaterThan(0);
   expect(usage!.peak_memory_bytes).toBeLessThanOrEqual((LIMITS.memory_mb + SUPERVISOR_MB) * MIB);
 }
@@ -73,9 +73,8 @@ for _ in range(20):
         block = b"x" * (16 << 20)
         time.sleep(60)
         os._exit(0)
-failed = 0
-for _ in range(20): failed |= os.wait()[1]
-raise SystemExit(1 if failed else 0)
+for _ in range(20):
+    if os.wait()[1] != 0: raise SystemExit(1)
 `,
       spec: { timeout_sec: 8, limits: LIMITS },
       expect(ended, { hasCgroup }) {
@@ -227,7 +226,7 @@ print("took", taken >> 20)
       name: "recursion without end",
       tries: "Calls itself until the stack is used up.",
       safeOutcome: "Its own crash, told as the signal that it was.",
-      source: "deeper() { deeper; }; echo falling; deeper",
+      source: "ulimit -s 512; deeper() { deeper; }; echo falling; deeper",
       expect(ended, world) {
         expect(ended).toMatchObject({
           status: "failed",

@@ -149,10 +149,9 @@ sys.stdout.buffer.write(bytes(range(256)) + b"\\n\\xf0\\x9f\\n\\xed\\xa0\\x80\\n
       tries: "Leaves a process behind that floods the log.",
       safeOutcome: "The log ends with the job; nothing comes after it.",
       source: "(yes &) ; sleep 0.2; exit 0",
-      spec: { limits: ONE_MIB_LOG },
       async expect(ended, { url }) {
         expect(ended).toMatchObject({ status: "succeeded" });
-        logIsFull(ended);
+        expect(ended.log.bytes).toBeGreaterThan(0);
         const later = await (await fetch(`${url}/jobs/${ended.id}/logs`)).bytes();
         expect(later).toHaveLength(ended.log.bytes);
       },

@@ -75,6 +75,7 @@ except BlockingIOError:
       safeOutcome: "Threads count as processes: the job failed with `process_limit`.",
       source: `
 import threading, time
+threading.stack_size(65_536)
 made = 0
 try:
     while made < 100:
@@ -85,7 +86,7 @@ except RuntimeError:
     time.sleep(1)
     raise SystemExit(1)
 `,
-      spec: { limits: { processes: 16, memory_mb: 1024 } },
+      spec: { limits: { processes: 16, memory_mb: 4096 } },
       expect(ended) {
         expect(ended).toMatchObject({ ...PROCESS_LIMIT, exit_code: 1 });
         const made = Number(/^made (\d+)\n$/.exec(ended.printed)?.[1]);

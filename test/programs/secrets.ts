@@ -46,7 +46,7 @@ cat "$BAIT_FILE" 2>&1 | grep -c "No such file"`,
           .filter((each) => each !== "")
           .filter((each) => !KNOWN_PLACES.has(each));
         expect(unknown).toEqual([]);
-        expect(ended.printed).toContain("supervisor.pl");
+        expect(ended.printed).toContain("/run:\nsupervisor");
       },
     }),
     python({

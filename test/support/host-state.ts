@@ -21,9 +21,9 @@ const SHARED_DIRECTORIES = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 
 export function hostState({ service, guestUids }: Installed): HostState {
   return {
-    processes: guestProcesses(guestUids),
+    processes: guestProcesses(service.pid, guestUids),
     mounts: ["self", service.pid].flatMap((pid) => linesOf(`/proc/${pid}/mounts`)),
-    cgroups: cgroups(),
+    cgroups: cgroupsOf(identityOf(service.pid)),
     files: sharedFiles(service.pid, guestUids),
     descriptors: descriptors(service.pid),
   };
@@ -47,15 +47,40 @@ export async function lookUntil<T>(
 }
 
 /** Resident memory of a process. */
-export function residentBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1]) * 1024;
+function residentBytes(pid: number): number {
+  return Number.parseInt(statusOf(pid)("VmRSS"), 10) * 1024;
 }
 
-function guestProcesses([first, last]: Installed["guestUids"]): readonly string[] {
+/** A collector that has nothing else to do frees what the last jobs left within so long. */
+const SETTLED_MS = 2_000;
+
+/** Resident memory of an idle process once no less has been seen for a while, or no more than `enoughBytes` at once. */
+export async function settledBytes(pid: number, enoughBytes = 0): Promise<number> {
+  let lowest = Number.POSITIVE_INFINITY;
+  for (;;) {
+    const previous = lowest;
+    const seen = await lookUntil(
+      () => residentBytes(pid),
+      (bytes) => bytes <= enoughBytes || bytes < previous - NOISE_BYTES,
+      SETTLED_MS,
+    );
+    lowest = Math.min(previous, seen);
+    if (seen <= enoughBytes || seen >= previous - NOISE_BYTES) return lowest;
+  }
+}
+
+const NOISE_BYTES = 1024 * 1024;
+
+function guestProcesses(
+  servicePid: number,
+  [first, last]: Installed["guestUids"],
+): readonly string[] {
+  const ours = [servicePid];
+  // What it was started by may run as the same user.
+  for (let pid = servicePid; pid > 1; ours.push(pid)) pid = Number(statusOf(pid)("PPid"));
   const found = readdirSync("/proc").flatMap((pid) => {
-    const status = /^\d+$/.test(pid) ? linesOf(`/proc/${pid}/status`).join("\n") : "";
-    const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+    if (!/^\d+$/.test(pid) || ours.includes(Number(pid))) return [];
+    const field = statusOf(Number(pid));
     const uid = Number.parseInt(field("Uid"), 10);
     if (!(uid >= first && uid <= last)) return [];
     // Where the test's own user is the service's, it has other processes too: those of guests are in a namespace.
@@ -65,16 +90,16 @@ function guestProcesses([first, last]: Installed["guestUids"]): readonly string[
   return found.sort();
 }
 
-/** Every directory of ours in the cgroup file systems, whatever their version. */
-export function cgroups(): readonly string[] {
-  const { stdout } = Bun.spawnSync([
-    "find",
-    "/sys/fs/cgroup",
-    "-type",
-    "d",
-    "-path",
-    "*job-runner*",
-  ]);
+/** Reads a process's status (proc(5)) once; a field of one that is gone is empty. */
+function statusOf(pid: number): (field: string) => string {
+  const status = linesOf(`/proc/${pid}/status`).join("\n");
+  return (field) => new RegExp(`^${field}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+}
+
+/** The cgroups, of either version, whose names hold the identity of a service. */
+export function cgroupsOf(identity: string): readonly string[] {
+  const name = `*@${identity.replaceAll("/", "@")}@*`;
+  const { stdout } = Bun.spawnSync(["find", "/sys/fs/cgroup", "-type", "d", "-name", name]);
   return stdout.toString().split("\n").filter(Boolean).sort();
 }
 
@@ -95,12 +120,15 @@ function sharedFiles(pid: number, [first, last]: Installed["guestUids"]): readon
   return found.sort();
 }
 
-/** Its owner file names the service, by its pid namespace and its pid in there (platform/process-identity.ts). */
+/** Its owner file names the service. */
 function isRuntimeDirectory(path: string, pid: number): boolean {
-  const owner = linesOf(join(path, "owner"))[0] ?? "";
+  return linesOf(join(path, "owner"))[0]?.includes(`/${identityOf(pid)}/`) ?? false;
+}
+
+/** The middle of a service's name for itself: its pid namespace and its pid in there (platform/process-identity.ts). */
+export function identityOf(pid: number): string {
   const namespace = readlinkSync(`/proc/${pid}/ns/pid`).replace(/\D/g, "");
-  const innerPid = /^NSpid:.*?(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return owner.includes(`/${namespace}/${innerPid}/`);
+  return `${namespace}/${statusOf(pid)("NSpid").split("\t").at(-1)}`;
 }
 
 function descriptors(pid: number): readonly string[] {
