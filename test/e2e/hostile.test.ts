@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 
 import { CORPUS } from "../programs/corpus.ts";
 import {
@@ -146,6 +147,16 @@ describe.each(SET_UPS)("in $name", (setUp) => {
 
     test("job folders hold nothing but plain files of the service", () => {
       expect(oddFiles(world.installed.service.dataDir)).toEqual([]);
+    });
+
+    test("the secret is in the store and in the files of its own job, and nowhere else", () => {
+      const { dataDir } = world.installed.service;
+      const { stdout } = Bun.spawnSync(["grep", "-rlF", world.baits.secret, dataDir]);
+      const found = stdout.toString().trimEnd().split("\n");
+      const isItsOwn = (path: string) =>
+        path.startsWith(join(dataDir, "jobs.sqlite")) || path.startsWith(join(dataDir, victimId));
+      expect(found.some(isItsOwn)).toBe(true);
+      expect(found.filter((path) => !isItsOwn(path))).toEqual([]);
     });
 
     test(

@@ -184,6 +184,48 @@ print("took", taken)
       expect: tookNoMoreThan(64),
     }),
     python({
+      name: "memory in message queues",
+      tries: "Fills System V message queues, which belong to no process.",
+      safeOutcome: "Refused, or ended with `memory_limit`.",
+      source: `
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+message = ctypes.create_string_buffer(8_200)
+message[0] = b"\\1"
+taken = 0
+for _ in range(8_000):
+    queue = libc.msgget(0, 0o1600)
+    if queue < 0: break
+    for _ in range(2):
+        if libc.msgsnd(queue, message, 8_180, 0o4000) == 0: taken += 8_180
+print("took", taken >> 20)
+`,
+      spec: { limits: LIMITS },
+      expect: tookNoMoreThan(64),
+    }),
+    python({
+      name: "memory in sockets",
+      tries: "Fills the buffers of sockets that nobody reads.",
+      safeOutcome:
+        "With a cgroup `memory_limit`; without, the number of descriptors is the only bound.",
+      source: `
+import socket
+taken, sockets = 0, []
+try:
+    while True:
+        sockets.append(socket.socketpair())
+        for each in sockets[-1]:
+            each.setblocking(False)
+            try:
+                while True: taken += each.send(b"x" * 32_768)
+            except BlockingIOError: pass
+except OSError: pass
+print("took", taken >> 20)
+`,
+      spec: { limits: LIMITS },
+      expect: (ended, world) => tookNoMoreThan(world.hasCgroup ? 64 : 512)(ended, world),
+    }),
+    python({
       name: "memory in /dev/shm",
       tries: "Fills /dev/shm, which is memory as well.",
       safeOutcome: "It has a size of its own, and its bytes count: ENOSPC or `memory_limit`.",
