@@ -7,6 +7,12 @@ export interface JobJson {
   readonly attempt: number;
   readonly exit_code: number | null;
   readonly signal: string | null;
+  readonly oom: boolean | null;
+  readonly usage: {
+    readonly wall_ms: number;
+    readonly cpu_ms: number;
+    readonly peak_memory_bytes: number | null;
+  } | null;
   readonly error: string | null;
   readonly warnings: readonly string[];
   readonly log: { readonly bytes: number; readonly dropped_bytes: number };
