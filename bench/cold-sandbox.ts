@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { MIB } from "../src/jobs/limits.ts";
-import { openFilledPipe } from "../src/platform/pipe.ts";
+import { openFilledFile } from "../src/platform/pipe.ts";
 import { createBubblewrap } from "../src/sandbox/bubblewrap.ts";
 import { encodeBubblewrapArguments } from "../src/sandbox/bubblewrap-arguments.ts";
 import { findCgroups, readCgroupView } from "../src/sandbox/cgroup/find-cgroups.ts";
@@ -90,9 +90,9 @@ async function run(argv: readonly string[], fds: readonly number[] = []): Promis
 }
 
 async function bareBubblewrap(): Promise<void> {
-  const filter = seccompFilter(process.arch);
+  const filter = seccompFilter(process.arch, { isMemoryCounted: true });
   if (filter === null) throw new Error("There is no filter for this machine");
-  const args = openFilledPipe(
+  const args = openFilledFile(
     encodeBubblewrapArguments({
       root,
       mounts: [{ hostPath: programPath, guestPath: "/main.py" }],
@@ -101,7 +101,7 @@ async function bareBubblewrap(): Promise<void> {
       seccompFd: SECCOMP_FD,
     }),
   );
-  const seccomp = openFilledPipe(filter);
+  const seccomp = openFilledFile(filter);
   const status = openSync("/dev/null", "w");
   try {
     await run(["/usr/bin/bwrap", "--args", "3", "--", PYTHON, "/main.py"], [args, status, seccomp]);

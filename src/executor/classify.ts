@@ -57,13 +57,18 @@ const LIMIT_REASONS = {
 function limitBehind(exit: GuestExit, limits: Limits): GuestLimit | null {
   if (exit.limitsMet.includes("memory")) return "memory";
   if (isCpuLimit(exit, limits)) return "cpu";
-  // Writing past RLIMIT_FSIZE (setrlimit(2)).
-  if (exit.signalNumber === constants.signals.SIGXFSZ) return "disk";
   return (["disk", "processes"] as const).find((each) => exit.limitsMet.includes(each)) ?? null;
 }
 
-/** RLIMIT_CPU sends SIGXCPU at the soft limit and, to a program that ignores it, SIGKILL at the hard one (setrlimit(2)). */
+/** The kernel counts in ticks, and what rusage adds up may be one short of what it acted on. */
+const TICK_MS = 10;
+
+/**
+ * RLIMIT_CPU sends SIGXCPU at the soft limit and, to a program that ignores it, SIGKILL at the hard one (setrlimit(2)).
+ * A program can send itself either without having used the time.
+ */
 function isCpuLimit(exit: GuestExit, limits: Limits): boolean {
-  if (exit.signalNumber === constants.signals.SIGXCPU) return true;
-  return exit.signalNumber === constants.signals.SIGKILL && exit.cpuMs >= limits.cpuSec * 1000;
+  const { SIGXCPU, SIGKILL } = constants.signals;
+  const isItsSignal = exit.signalNumber === SIGXCPU || exit.signalNumber === SIGKILL;
+  return isItsSignal && exit.cpuMs >= limits.cpuSec * 1000 - TICK_MS;
 }

@@ -26,33 +26,37 @@ export interface PipeReader {
 /** O_CLOEXEC, the same number on x86_64 and aarch64 (asm-generic/fcntl.h). */
 const O_CLOEXEC = 0o2000000;
 
-/** PIPE_BUF-safe capacity of a fresh pipe (pipe(7)): so much can be written before anybody reads. */
-const PIPE_CAPACITY_BYTES = 65_536;
-
 /** glibc's name, then musl's. */
 const C_LIBRARIES = ["libc.so.6", "libc.so"];
 
-function loadPipe2() {
+/** Shown in /proc/<pid>/fd. */
+const FILE_NAME = Buffer.from("job-runner\0");
+/** MFD_CLOEXEC (linux/memfd.h). */
+const MFD_CLOEXEC = 1;
+
+function loadLibrary() {
   const failures: unknown[] = [];
   for (const name of C_LIBRARIES) {
     try {
       return dlopen(name, {
         pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
-      }).symbols.pipe2;
+        memfd_create: { args: [FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
+      }).symbols;
     } catch (error) {
       failures.push(error);
     }
   }
-  throw new AggregateError(failures, "No C library with pipe2 was found");
+  throw new AggregateError(failures, "No C library with pipe2 and memfd_create was found");
 }
 
-let pipe2: ReturnType<typeof loadPipe2> | undefined;
+let library: ReturnType<typeof loadLibrary> | undefined;
 
 /** Makes a pipe. Throws when the process is out of file descriptors. */
 export function openPipe(): Pipe {
-  pipe2 ??= loadPipe2();
+  library ??= loadLibrary();
   const fds = new Int32Array(2);
-  if (pipe2(ptr(fds), O_CLOEXEC) !== 0) throw new Error("pipe2 failed: no file descriptor is left");
+  if (library.pipe2(ptr(fds), O_CLOEXEC) !== 0)
+    throw new Error("pipe2 failed: no file descriptor is left");
   const [readFd, writeFd] = fds;
   if (readFd === undefined || writeFd === undefined)
     throw new Error("pipe2 gave no file descriptors");
@@ -60,22 +64,22 @@ export function openPipe(): Pipe {
 }
 
 /**
- * A pipe that already holds `bytes` and then ends; the caller passes the read end on and closes it. Throws when they do
- * not fit into a pipe that nobody reads yet.
+ * A file without a name that holds `bytes`, to be read from its start; close-on-exec. The caller passes it on and closes
+ * it. Not a pipe: one user's pipes share a budget, past which a new one holds 8 KiB, and the write would wait for a
+ * reader that has not been started. Throws when the process is out of file descriptors.
  */
-export function openFilledPipe(bytes: Uint8Array): number {
-  if (bytes.length > PIPE_CAPACITY_BYTES)
-    throw new Error(`${bytes.length} bytes do not fit into a pipe`);
-  const { readFd, writeFd } = openPipe();
+export function openFilledFile(bytes: Uint8Array): number {
+  library ??= loadLibrary();
+  const fd = library.memfd_create(FILE_NAME, MFD_CLOEXEC);
+  if (fd < 0) throw new Error("memfd_create failed: no file descriptor is left");
   try {
-    writeSync(writeFd, bytes);
+    // At a position: the offset that the reader shares stays at the start.
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at);
+    return fd;
   } catch (error) {
-    closeSync(readFd);
+    closeSync(fd);
     throw error;
-  } finally {
-    closeSync(writeFd);
   }
-  return readFd;
 }
 
 /**

@@ -3,7 +3,7 @@
 use strict;
 our ($work, $tmp, $nr, $signal_fd, $signals, $program, %option);
 
-sub RUSAGE_CHILDREN () { -1 } sub WNOHANG () { 1 } sub SIGKILL () { 9 }
+sub RUSAGE_CHILDREN () { -1 } sub WNOHANG () { 1 } sub SIGKILL () { 9 } sub SIGXFSZ () { 25 }
 sub DISK_FULL () { 1 } sub ENDED_FOR_DISK () { 2 } sub DISK_LOOK_SEC () { 0.25 } sub STATFS_BYTES () { 120 }
 
 sub wait_for_program {
@@ -27,8 +27,11 @@ sub wait_for_program {
     }
     # Reaped to the last one: what is left would write on while the files are read, and hold processes and memory.
     do { kill_everyone() } while (waitpid(-1, 0) != -1);
-    return ($ended, $disk | look_at_disk());
+    return ($ended, $disk | look_at_disk() | past_file_size($ended));
 }
+
+# On the host's file system (SANDBOX=none) the size of a file is all that is limited.
+sub past_file_size { return $$ != 1 && ($_[0] & 127) == SIGXFSZ ? DISK_FULL : 0 }
 
 # A full file system is refused to the program by the kernel; nothing but this keeps it from making files without end,
 # which take kernel memory. What is on the host (SANDBOX=none) is not the job's alone.

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, readFileSync } from "node:fs";
 
-import { openFilledPipe, openPipe, readPipe } from "../platform/pipe.ts";
+import { openFilledFile, openPipe, readPipe } from "../platform/pipe.ts";
 import { type ChildProcess, spawnProcess } from "../platform/spawn.ts";
 import { encodeBubblewrapArguments } from "./bubblewrap-arguments.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
@@ -48,7 +48,7 @@ export function launchBubblewrap(plan: BubblewrapPlan): LaunchedSupervisor {
   const passedOn = [status.writeFd];
   try {
     // Fresh ones for each child, which reads them to their end.
-    for (const bytes of [encoded, plan.filter]) passedOn.push(openFilledPipe(bytes));
+    for (const bytes of [encoded, plan.filter]) passedOn.push(openFilledFile(bytes));
     const child = spawnProcess({
       argv: [
         [plan.bwrap, "--args", String(argsFd), "--"],

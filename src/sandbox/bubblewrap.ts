@@ -57,7 +57,7 @@ const BASE_ENV = {
 export function createBubblewrap(options: BubblewrapOptions): Sandbox {
   const { uids, cgroups, cpuPercent = 0 } = options;
   const arch = options.arch ?? process.arch;
-  const filter = seccompFilter(arch);
+  const filter = seccompFilter(arch, { isMemoryCounted: cgroups !== undefined });
   let root: GuestRoot | undefined;
   const requirements = () => {
     const bwrap = options.bwrapPath ?? USUAL_PLACES.find(existsSync);

@@ -159,6 +159,15 @@ export const REFUSED: readonly RefusedGroup[] = [
  */
 export const MISSING: RefusedGroup["calls"] = { clone3: [435, 435] };
 
+/**
+ * Refused as well where no cgroup counts a guest's memory: what these make is memory of no process, which nothing else
+ * would hold a guest to. EPERM, and ENOSYS for the file, which programs then make elsewhere.
+ */
+export const UNCOUNTED_MEMORY = {
+  refused: { shmget: [29, 194], msgget: [68, 186] },
+  missing: { memfd_create: [319, 279] },
+} as const satisfies Record<string, RefusedGroup["calls"]>;
+
 /** file_setattr, of Linux 6.17. listns (470) and rseq_slice_yield (471) are younger, and nothing depends on them yet. */
 const NEWEST = 469;
 const LAST = 0xffff_ffff;
@@ -212,8 +221,40 @@ function device(modeArgument: number): ArgumentRule["refusedWhen"] {
 }
 const DEVICE_REASON = "Devices; FIFOs, sockets and regular files are made by the same call.";
 
+/**
+ * A guest's programs have the uid of their supervisor, which is process 1; that is enough to change its limits and its
+ * place in the scheduler. No thread of theirs ever has that number.
+ */
+const SUPERVISOR = 1;
+const SUPERVISOR_REASON =
+  "Limits and scheduling of the supervisor: it could not tell the job's end, or hand out its files.";
+const onSupervisor = (name: string, numbers: Numbers): ArgumentRule => ({
+  name,
+  reason: SUPERVISOR_REASON,
+  numbers,
+  refusedWhen: [[{ argument: 0, match: "one of", values: [SUPERVISOR] }]],
+});
+/** linux/resource.h. */
+const PRIO_PROCESS = 0;
+
 /** Answered with EPERM where one of its cases holds, else allowed. */
 export const ARGUMENT_RULES: readonly ArgumentRule[] = [
+  onSupervisor("prlimit64", [302, 261]),
+  onSupervisor("sched_setaffinity", [203, 122]),
+  onSupervisor("sched_setscheduler", [144, 119]),
+  onSupervisor("sched_setparam", [142, 118]),
+  onSupervisor("sched_setattr", [314, 274]),
+  {
+    name: "setpriority",
+    reason: SUPERVISOR_REASON,
+    numbers: [141, 140],
+    refusedWhen: [
+      [
+        { argument: 0, match: "one of", values: [PRIO_PROCESS] },
+        { argument: 1, match: "one of", values: [SUPERVISOR] },
+      ],
+    ],
+  },
   {
     name: "clone",
     reason: "As unshare; threads and processes are made by the same call.",

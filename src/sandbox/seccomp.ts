@@ -3,10 +3,12 @@ import {
   MISSING,
   REFUSED,
   UNASSIGNED,
+  UNCOUNTED_MEMORY,
   type ArgumentRule,
   type ArgumentTest,
   type Machine,
   type Numbers,
+  type RefusedGroup,
 } from "./seccomp-policy.ts";
 
 /*
@@ -49,14 +51,22 @@ const AUDIT_ARCH: Readonly<Record<Machine, number>> = { x64: 0xc000_003e, arm64:
 /** asm/unistd.h: marks the calls of the x32 ABI, which has numbers of its own for some. */
 const X32_BIT = 0x4000_0000;
 
-/** The filter for guests on `arch` (as process.arch says it), as bubblewrap reads it; null where there is no table. */
-export function seccompFilter(arch: string): Uint8Array | null {
-  return arch === "x64" || arch === "arm64" ? encode(program(arch)) : null;
+/**
+ * The filter for guests on `arch` (as process.arch says it), as bubblewrap reads it; null where there is no table.
+ * `isMemoryCounted`: a cgroup holds guests to their memory, whatever they make of it.
+ */
+export function seccompFilter(
+  arch: string,
+  { isMemoryCounted }: { readonly isMemoryCounted: boolean },
+): Uint8Array | null {
+  return arch === "x64" || arch === "arm64" ? encode(program(arch, isMemoryCounted)) : null;
 }
 
-function program(machine: Machine): readonly Instruction[] {
+function program(machine: Machine, isMemoryCounted: boolean): readonly Instruction[] {
   const numberOn = ([x64, arm64]: Numbers) => (machine === "x64" ? x64 : arm64);
-  const refused = REFUSED.flatMap(({ calls }) => Object.values(calls));
+  const uncounted = isMemoryCounted ? { refused: {}, missing: {} } : UNCOUNTED_MEMORY;
+  const refused = [...REFUSED.map(({ calls }) => calls), uncounted.refused].flatMap(callNumbers);
+  const missing = [MISSING, uncounted.missing].flatMap(callNumbers);
   return [
     load(ARCH_OFFSET),
     jump(JUMP_EQUAL, AUDIT_ARCH[machine], 1, 0),
@@ -69,12 +79,14 @@ function program(machine: Machine): readonly Instruction[] {
       verdict(RET_ERRNO | ENOSYS),
     ]),
     ...ARGUMENT_RULES.flatMap((rule) => whenNumber(numberOn(rule.numbers), judgeArguments(rule))),
-    ...Object.values(MISSING).flatMap((numbers) =>
-      whenNumber(numberOn(numbers), [verdict(RET_ERRNO | ENOSYS)]),
-    ),
+    ...missing.flatMap((numbers) => whenNumber(numberOn(numbers), [verdict(RET_ERRNO | ENOSYS)])),
     ...refused.flatMap((numbers) => whenNumber(numberOn(numbers), [verdict(RET_ERRNO | EPERM)])),
     verdict(ALLOW),
   ];
+}
+
+function callNumbers(calls: RefusedGroup["calls"]): readonly Numbers[] {
+  return Object.values(calls);
 }
 
 function load(offset: number): Instruction {

@@ -32,7 +32,8 @@ test.each([
     null,
     "SIGKILL",
   ],
-  ["SIGXCPU", killed(SIGXCPU), null, "timed_out", "cpu_limit", null, "SIGXCPU"],
+  ["SIGXCPU", killed(SIGXCPU, 1995), null, "timed_out", "cpu_limit", null, "SIGXCPU"],
+  ["SIGXCPU by itself", killed(SIGXCPU), null, "failed", "signal", null, "SIGXCPU"],
   [
     "the kernel's choice when memory ran out",
     killed(SIGKILL, 10, { oom: true, limitsMet: ["memory", "processes"] }),
@@ -88,7 +89,7 @@ test.each([
     0,
     null,
   ],
-  ["SIGXFSZ", killed(SIGXFSZ), null, "failed", "disk_limit", null, "SIGXFSZ"],
+  ["SIGXFSZ by itself", killed(SIGXFSZ), null, "failed", "signal", null, "SIGXFSZ"],
   [
     "our stop at the time limit",
     killed(SIGKILL),

@@ -27,7 +27,19 @@ const REFUSED = new Set(
   iopl ioperm modify_ldt uselib ustat sysfs vhangup lookup_dcookie`.split(/\s+/),
 );
 const MISSING = new Set(["clone3", "uretprobe", "uprobe"]);
+/** Where no cgroup counts memory. */
+const UNCOUNTED = new Map([
+  ["shmget", EPERM],
+  ["msgget", EPERM],
+  ["memfd_create", ENOSYS],
+]);
 const JUDGED_BY_ARGUMENTS = new Set([
+  "prlimit64",
+  "sched_setaffinity",
+  "sched_setscheduler",
+  "sched_setparam",
+  "sched_setattr",
+  "setpriority",
   "clone",
   "ioctl",
   "socket",
@@ -50,8 +62,8 @@ const ESSENTIAL =
 
 type Machine = (typeof MACHINES)[number];
 
-function filterOf(machine: Machine): Uint8Array {
-  const filter = seccompFilter(machine);
+function filterOf(machine: Machine, isMemoryCounted = true): Uint8Array {
+  const filter = seccompFilter(machine, { isMemoryCounted });
   if (filter === null) throw new Error(`${machine} has no filter`);
   return filter;
 }
@@ -75,6 +87,14 @@ describe.each(MACHINES)("the filter for %s", (machine) => {
       return [[], ALL_ONES].some((args) => verdict(machine, nr, args) !== expected(name));
     });
     expect(wrong.map((nr) => `${nr} ${nameOf(machine, nr)}`)).toEqual([]);
+  });
+
+  test("without a cgroup differs in what makes memory of no process, and in nothing else", () => {
+    const bare = filterOf(machine, false);
+    const differing = NUMBERS.filter(
+      (nr) => runFilter(bare, { arch: ARCH[machine], nr, args: [] }) !== verdict(machine, nr),
+    ).map((nr) => [nameOf(machine, nr), runFilter(bare, { arch: ARCH[machine], nr, args: [] })]);
+    expect(new Map(differing as [string, number][])).toEqual(UNCOUNTED);
   });
 
   test("lets through what programs cannot do without", () => {
@@ -110,6 +130,22 @@ const [SOCK_STREAM, SOCK_RAW, SOCK_PACKET, SOCK_CLOEXEC] = [1n, 3n, 10n, 0x8_000
 
 /** A call, its arguments, its verdict. */
 const CASES: readonly (readonly [string, readonly bigint[], number])[] = [
+  // Oneself, a thread of one's own, and process 1.
+  ...[
+    "prlimit64",
+    "sched_setaffinity",
+    "sched_setscheduler",
+    "sched_setparam",
+    "sched_setattr",
+  ].flatMap((name) => [
+    [name, [0n, 7n], ALLOW] as const,
+    [name, [2n, 1n], ALLOW] as const,
+    [name, [1n, 7n], EPERM] as const,
+  ]),
+  ["setpriority", [0n, 0n], ALLOW],
+  ["setpriority", [0n, 2n], ALLOW],
+  ["setpriority", [1n, 0n], ALLOW],
+  ["setpriority", [0n, 1n], EPERM],
   ["clone", [CLONE_THREAD], ALLOW],
   ["clone", [SIGCHLD], ALLOW],
   // vfork's, as posix_spawn does it.
@@ -179,5 +215,6 @@ describe.each(MACHINES)("arguments on %s", (machine) => {
 });
 
 test("there is none for a machine whose numbers nobody has written down", () => {
-  for (const arch of ["riscv64", "ia32", "arm", "x32", ""]) expect(seccompFilter(arch)).toBeNull();
+  for (const arch of ["riscv64", "ia32", "arm", "x32", ""])
+    expect(seccompFilter(arch, { isMemoryCounted: true })).toBeNull();
 });
