@@ -60,8 +60,8 @@ export function createCgroupMeter(
       await cgroup.join(pid);
     },
     watch(onLimit) {
-      const { cpuMs, peakMemoryBytes } = cgroup.counts();
-      startMemoryBytes = peakMemoryBytes ?? 0;
+      const { cpuMs, currentMemoryBytes } = cgroup.counts();
+      startMemoryBytes = currentMemoryBytes;
       // After the program was forked: it must not inherit this.
       if (sparesFromOom(supervisorPid)) cgroup.killTogether();
       watchCpu(onLimit, cpuMs + limits.cpuSec * 1000 + CPU_GRACE_MS);

@@ -193,8 +193,7 @@ sub become_program {
     set_limit('data', $option{data}, $option{data}) if $option{data};
     # SIGXCPU at the soft limit; SIGKILL a second later for whoever ignores it.
     set_limit('cpu', $option{cpu}, $option{cpu} + 1);
-    # In a sandbox the sizes of its file systems are the limit, which tell a full disk apart.
-    set_limit('fsize', $option{fsize}, $option{fsize}) if getppid != 1;
+    set_limit('fsize', $option{fsize}, $option{fsize});
     set_limit('nproc', $option{nproc}, $option{nproc}) if $option{nproc};
     set_limit('nofile', NOFILE_SOFT, NOFILE_HARD);
     # 1, not 0: with 0 a core_pattern that is a pipe still runs its handler on the host.

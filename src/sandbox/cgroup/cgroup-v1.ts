@@ -49,6 +49,7 @@ export function cgroupV1(parents: V1Parents): CgroupHierarchy {
     counts: (name) => ({
       cpuMs: readNumber(join(parents.cpuacct, name, "cpuacct.usage")) / 1e6,
       peakMemoryBytes: readNumber(memory(name, "max_usage_in_bytes")),
+      currentMemoryBytes: readNumber(memory(name, "usage_in_bytes")),
       oomKills: readField(memory(name, "oom_control"), "oom_kill"),
       refusedForks: readField(join(parents.pids, name, "pids.events"), "max"),
     }),

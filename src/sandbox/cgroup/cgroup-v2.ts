@@ -37,6 +37,7 @@ export function cgroupV2(parent: string): CgroupHierarchy {
       peakMemoryBytes: existsSync(file(name, "memory.peak"))
         ? Number(readFileSync(file(name, "memory.peak"), "utf8"))
         : null,
+      currentMemoryBytes: Number(readFileSync(file(name, "memory.current"), "utf8")),
       oomKills: readField(file(name, "memory.events"), "oom_kill"),
       refusedForks: readField(file(name, "pids.events"), "max"),
     }),

@@ -18,6 +18,7 @@ interface CgroupCounts {
   readonly cpuMs: number;
   /** null where this kernel does not record it (v2 before 5.19). */
   readonly peakMemoryBytes: number | null;
+  readonly currentMemoryBytes: number;
   /** Processes that were killed because the limit of memory was met. */
   readonly oomKills: number;
   /** Processes and threads that were refused because there were too many. */

@@ -43,6 +43,7 @@ test("limits: swap is none, by its own limit or by never swapping", () => {
 test("counts are read from where the kernel puts them", () => {
   writeFileSync(at("cpu,cpuacct", "cpuacct.usage"), "1500000000\n");
   writeFileSync(at("memory", "memory.max_usage_in_bytes"), "52428800\n");
+  writeFileSync(at("memory", "memory.usage_in_bytes"), "4096\n");
   writeFileSync(
     at("memory", "memory.oom_control"),
     "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
@@ -51,6 +52,7 @@ test("counts are read from where the kernel puts them", () => {
   expect(v1.counts("a")).toEqual({
     cpuMs: 1500,
     peakMemoryBytes: 52_428_800,
+    currentMemoryBytes: 4096,
     oomKills: 2,
     refusedForks: 9,
   });

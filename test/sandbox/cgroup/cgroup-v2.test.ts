@@ -48,6 +48,7 @@ test("counts are read from where the kernel puts them", () => {
   fixture("c", {
     "cpu.stat": "usage_usec 1234567\nuser_usec 1000000\nsystem_usec 234567\n",
     "memory.peak": "52428800\n",
+    "memory.current": "4096\n",
     "memory.events": "low 0\nhigh 0\nmax 12\noom 4\noom_kill 3\noom_group_kill 1\n",
     "pids.events": "max 5\n",
     "cgroup.kill": "",
@@ -55,6 +56,7 @@ test("counts are read from where the kernel puts them", () => {
   expect(v2.counts("c")).toEqual({
     cpuMs: 1234.567,
     peakMemoryBytes: 52_428_800,
+    currentMemoryBytes: 4096,
     oomKills: 3,
     refusedForks: 5,
   });

@@ -32,7 +32,13 @@ async function shellIn(cgroup: GuestCgroup, script: string) {
 
 /** v2's own ways to kill, without its controllers, which this machine may have bound to v1. */
 function bareUnified(parent: string): CgroupHierarchy {
-  const none = { cpuMs: 0, peakMemoryBytes: null, oomKills: 0, refusedForks: 0 };
+  const none = {
+    cpuMs: 0,
+    peakMemoryBytes: null,
+    currentMemoryBytes: 0,
+    oomKills: 0,
+    refusedForks: 0,
+  };
   return {
     ...cgroupV2(parent),
     setLimits() {},
