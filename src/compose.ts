@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import type { ApiPorts } from "./api/ports.ts";
 import type { Config } from "./config.ts";
+import { createLocalEgress } from "./egress/local-egress.ts";
 import { type AppError, messageOf } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
@@ -109,10 +110,10 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     driver: config.sandbox,
     report,
     openSandbox: () => openSandbox(config),
-    createRunner: (sandbox, installed, ready) => {
+    createRunner: ({ sandbox, egress }, installed, ready) => {
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { store, files, sandbox, runtimes, leases, owner, onError, ready },
+        { store, files, sandbox, egress, runtimes, leases, owner, onError, ready },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },
@@ -132,6 +133,10 @@ export async function openSandbox(config: Config): Promise<OpenSandbox> {
   const sandbox = await createSandbox(config, runtimeDir);
   return {
     sandbox,
+    egress: createLocalEgress({
+      directory: runtimeDir,
+      extraAddresses: config.netExtraAddresses,
+    }),
     findRuntimes: () =>
       discoverRuntimes({
         sandbox,
@@ -179,7 +184,7 @@ export function composeApiPorts(
         strict,
       }),
     sandbox: () => worker?.sandbox() ?? null,
-    bounds: config.bounds,
+    specs: { bounds: config.bounds, netPolicies: config.netPolicies },
     upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
     callers: config,
     heartbeatMs: config.heartbeatSec * 1000,

@@ -1,6 +1,17 @@
 import { availableParallelism } from "node:os";
 
-import { choice, flag, idRange, integer, list, redisUrl, subset, text } from "./config-variable.ts";
+import {
+  addressRanges,
+  choice,
+  flag,
+  idRange,
+  integer,
+  list,
+  redisUrl,
+  subset,
+  text,
+} from "./config-variable.ts";
+import { NET_POLICY_KINDS } from "./jobs/net-policy.ts";
 
 const MANY = 1_000_000;
 
@@ -48,6 +59,16 @@ export const VARIABLES = {
     0,
     { min: 0, max: MANY },
     "Most CPU of one job at a time, in percent of one core; 0: no cap but the other jobs' equal share.",
+  ),
+  netPolicies: subset(
+    "NET_POLICIES",
+    NET_POLICY_KINDS,
+    "What jobs may ask for of the network, of none, allow and full.",
+    ["none"],
+  ),
+  netExtraAddresses: addressRanges(
+    "NET_EXTRA_ADDRESSES",
+    "Addresses such as 10.1.2.0/24 that jobs with a network may reach although they are not public.",
   ),
   strictRuntime: flag(
     "STRICT_RUNTIME",

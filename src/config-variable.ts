@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+
 /** The value of a text, or what the text should have been. */
 type Parsed<T> = { readonly value: T } | { readonly expected: string };
 
@@ -83,15 +85,16 @@ export function subset<const T extends string>(
   name: string,
   options: readonly T[],
   help: string,
+  fallback: readonly NoInfer<T>[] = [],
 ): Variable<readonly T[]> {
   const parse = (given: string): Parsed<readonly T[]> => {
     const words = given.split(",").map((word) => word.trim());
     const found = options.filter((option) => words.includes(option));
     return words.every((word) => word === "" || options.some((option) => option === word))
       ? { value: found }
-      : { expected: `a comma-separated list of ${options.join(" and ")}` };
+      : { expected: `a comma-separated list out of ${options.join(", ")}` };
   };
-  return { name, help, default: [], shownDefault: "", parse };
+  return { name, help, default: fallback, shownDefault: fallback.join(","), parse };
 }
 
 interface IdRange {
@@ -119,6 +122,35 @@ export function idRange(
   };
   const shownDefault = `${fallback.first}-${fallback.last}`;
   return { name, help, default: fallback, shownDefault, parse };
+}
+
+interface AddressRange {
+  readonly address: string;
+  readonly prefixBits: number;
+}
+
+/** IP addresses and networks (10.1.2.0/24) between commas. */
+export function addressRanges(name: string, help: string): Variable<readonly AddressRange[]> {
+  const parse = (given: string): Parsed<readonly AddressRange[]> => {
+    const texts = given
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== "");
+    const value = texts.map(addressRange).filter((range) => range !== null);
+    return value.length === texts.length
+      ? { value }
+      : { expected: "comma-separated addresses and networks such as 10.1.2.0/24" };
+  };
+  return { name, help, default: [], shownDefault: "", parse };
+}
+
+function addressRange(range: string): AddressRange | null {
+  const [address = "", bits, ...more] = range.split("/");
+  const allBits = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  const prefixBits = bits === undefined ? allBits : Number(bits);
+  const isRange = allBits > 0 && more.length === 0 && !address.includes("%");
+  const isPrefix = /^\d{1,3}$/.test(bits ?? "0") && prefixBits <= allBits;
+  return isRange && isPrefix ? { address, prefixBits } : null;
 }
 
 /** A redis:// or rediss:// URL, or nothing. */

@@ -92,6 +92,10 @@ function findContradictions(config: VariableValues, environment: NodeJS.ProcessE
     problems.push(
       "SANDBOX is none, which runs every job with this service's own rights: set ALLOW_UNSANDBOXED=1 as well if that is meant.",
     );
+  if (config.sandbox === "none" && config.netPolicies.some((kind) => kind !== "none"))
+    problems.push(
+      "NET_POLICIES permits jobs a network, but with SANDBOX=none no policy can be enforced: unset it.",
+    );
   const uids = config.sandboxUids;
   if (uids !== undefined && uids.last - uids.first + 1 < config.workerConcurrency)
     problems.push(

@@ -40,6 +40,7 @@ test("each kind of variable is read from its text", () => {
     API_KEYS: " one , two,",
     SANDBOX_REQUIRE: "seccomp, cgroup",
     SANDBOX_UIDS: "3000-4000",
+    NET_EXTRA_ADDRESSES: "10.1.0.0/16, ::1",
     MAX_TIMEOUT_SEC: "90",
   });
   expect(config).toMatchObject({
@@ -51,6 +52,10 @@ test("each kind of variable is read from its text", () => {
     apiKeys: ["one", "two"],
     sandboxRequire: ["cgroup", "seccomp"],
     sandboxUids: { first: 3000, last: 4000 },
+    netExtraAddresses: [
+      { address: "10.1.0.0", prefixBits: 16 },
+      { address: "::1", prefixBits: 128 },
+    ],
     bounds: { timeoutSec: { default: 60, max: 90 } },
   });
 });
@@ -65,7 +70,16 @@ const BAD_VALUES: readonly (readonly [name: string, value: string, expected: str
   ["SANDBOX_UIDS", "0-100", "two user ids above 0 such as 20001-29999, or none"],
   ["SANDBOX_UIDS", "200-100", "two user ids above 0 such as 20001-29999, or none"],
   ["SANDBOX_UIDS", "1-4294967295", "two user ids above 0 such as 20001-29999, or none"],
-  ["SANDBOX_REQUIRE", "selinux", "a comma-separated list of cgroup and seccomp"],
+  ...["mirror", "10.0.0.0/33", "1.2.3", "10.0.0.0/8/8", "fe80::1%lo", "::/x", "10.0.0.0/-1"].map(
+    (value) =>
+      [
+        "NET_EXTRA_ADDRESSES",
+        value,
+        "comma-separated addresses and networks such as 10.1.2.0/24",
+      ] as const,
+  ),
+  ["NET_POLICIES", "all", "a comma-separated list out of none, allow, full"],
+  ["SANDBOX_REQUIRE", "selinux", "a comma-separated list out of cgroup, seccomp"],
   ["HOST", "", "a text that is not empty"],
   ["INLINE_WORKER", "maybe", "1 or 0"],
   ["SANDBOX", "docker", '"bwrap" or "none"'],
@@ -98,6 +112,11 @@ const CONTRADICTIONS: readonly (readonly [
     "fewer uids than slots",
     { SANDBOX_UIDS: "3000-3001", WORKER_CONCURRENCY: "3" },
     { SANDBOX_UIDS: "3000-3002" },
+  ],
+  [
+    "a network without a sandbox",
+    { NET_POLICIES: "full", SANDBOX: "none", ALLOW_UNSANDBOXED: "1" },
+    { SANDBOX: "bwrap" },
   ],
   ["a default above its ceiling", { DEFAULT_DISK_MB: "2000" }, { MAX_DISK_MB: "2000" }],
 ];

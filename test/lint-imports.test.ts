@@ -91,6 +91,11 @@ const IMPORT_RULES: readonly ImportRule[] = [
     refused: ["../store/store.ts", "../api/app.ts", "../executor/execute.ts", "../config.ts"],
   },
   {
+    file: "src/egress/imports.ts",
+    allowed: ["./egress.ts", "../jobs/net-policy.ts", "ipaddr.js", "node:http"],
+    refused: ["../sandbox/sandbox.ts", "../store/store.ts", "../config.ts", "ioredis", "elysia"],
+  },
+  {
     file: "src/sandbox/imports.ts",
     allowed: ["./sandbox.ts", "../jobs/limits.ts", "../platform/spawn.ts", "node:path"],
     refused: ["../store/store.ts", "../files/file-store.ts", "../executor/execute.ts", "ioredis"],
@@ -107,6 +112,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../jobs/outcome.ts",
       "../logs/collect.ts",
       "../files/file-store.ts",
+      "../egress/egress.ts",
       "../sandbox/sandbox.ts",
       "../runtimes/runtime.ts",
     ],
@@ -116,6 +122,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../runner/loop.ts",
       "../api/app.ts",
       "../sandbox/bubblewrap.ts",
+      "../egress/proxy.ts",
       "../files/local.ts",
     ],
   },

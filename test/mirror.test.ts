@@ -16,6 +16,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "main.ts": "e2e/recovery.test.ts",
   "worker.ts": "e2e/jobs.test.ts",
   "doctor.ts": "e2e/fail-closed.test.ts",
+  "egress/local-egress.ts": "e2e/network.test.ts",
   "entry.ts": "e2e/recovery.test.ts",
   "config-table.ts": "config.test.ts",
   "config-variable.ts": "config.test.ts",

@@ -91,7 +91,7 @@ async function submit(ports: ApiPorts, request: Request): Promise<Response> {
 }
 
 async function checkJob(ports: ApiPorts, { spec: text, files }: UploadedJob) {
-  const spec = resolveSpec(parseSpec(text), ports.bounds);
+  const spec = resolveSpec(parseSpec(text), ports.specs);
   if (!files.some((file) => file.path === spec.entry)) {
     const names = files.map((file) => JSON.stringify(file.path)).slice(0, 20);
     const detail = `The entry ${JSON.stringify(spec.entry)} is not among the uploaded files (${names.join(", ") || "there are none"}).`;

@@ -1,5 +1,5 @@
 import type { FileStore } from "../files/file-store.ts";
-import type { SpecBounds } from "../jobs/limits.ts";
+import type { SpecRules } from "../jobs/spec.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
 import type { Store, WorkerRuntime } from "../store/store.ts";
@@ -14,7 +14,7 @@ export interface ApiPorts {
   readonly runtimes: () => Promise<RuntimeRegistry<WorkerRuntime>>;
   /** The sandbox of the worker in this process; null where jobs run elsewhere. */
   readonly sandbox: () => SandboxStatus | null;
-  readonly bounds: SpecBounds;
+  readonly specs: SpecRules;
   readonly upload: UploadLimits;
   readonly callers: CallerPolicy;
   readonly heartbeatMs: number;

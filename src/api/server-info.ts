@@ -59,7 +59,7 @@ async function probe({ store }: ApiPorts): Promise<string | null> {
 
 async function runtimes(ports: ApiPorts): Promise<Response> {
   const registry = await ports.runtimes();
-  const { bounds } = ports;
+  const { bounds, netPolicies } = ports.specs;
   return Response.json({
     items: registry.list().map(({ name, version, aliases, extensions }) => ({
       name,
@@ -76,7 +76,7 @@ async function runtimes(ports: ApiPorts): Promise<Response> {
       disk_mb: boundView(bounds.diskMb),
       output_mb: boundView(bounds.outputMb),
     },
-    net_policies: ["none"],
+    net_policies: netPolicies,
   });
 }
 

@@ -7,21 +7,10 @@ import ipaddr from "ipaddr.js";
  * networks, or the cloud's metadata service.
  */
 
-/** An address and the length of its prefix, as in 10.0.0.0/8. */
-export type AddressRange = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
-
-/** Parses `10.0.0.0/8`, or one address alone; null for anything else. */
-export function parseAddressRange(text: string): AddressRange | null {
-  const [address = "", bits, ...more] = text.split("/");
-  if (more.length > 0 || !isAddress(address)) return null;
-  if (bits !== undefined) return ipaddr.isValidCIDR(text) ? ipaddr.parseCIDR(text) : null;
-  const parsed = ipaddr.parse(address);
-  return [parsed, parsed.kind() === "ipv4" ? 32 : 128];
-}
-
-/** ipaddr.js takes 1.2 and addresses with a zone for addresses as well. */
-function isAddress(text: string): boolean {
-  return isIP(text) !== 0 && !text.includes("%");
+/** A network, such as 10.0.0.0 with a prefix of 8 bits. */
+export interface AddressRange {
+  readonly address: string;
+  readonly prefixBits: number;
 }
 
 /**
@@ -29,7 +18,7 @@ function isAddress(text: string): boolean {
  * documentation (RFC 9637), 5f00::/16 segment routing (RFC 9602), 192.88.99.0/24 and 2002::/16 6to4, 2001::/32 Teredo
  * and 64:ff9b:1::/48, which all lead to an IPv4 address that somebody else chooses.
  */
-const NOT_PUBLIC: readonly AddressRange[] = [
+const NOT_PUBLIC = [
   "fec0::/10",
   "3fff::/20",
   "5f00::/16",
@@ -41,23 +30,29 @@ const NOT_PUBLIC: readonly AddressRange[] = [
   "192.0.0.0/24",
 ].map((text) => ipaddr.parseCIDR(text));
 
+type Parsed = ipaddr.IPv4 | ipaddr.IPv6;
+
 /** Whether a job may connect to `address`, as dns.lookup gives it. What does not parse is refused. */
 export function isReachable(address: string, extra: readonly AddressRange[]): boolean {
-  if (!isAddress(address)) return false;
+  // ipaddr.js takes 1.2 and addresses with a zone for addresses as well.
+  if (isIP(address) === 0 || address.includes("%")) return false;
   const parsed = judged(ipaddr.parse(address));
-  if (extra.some((range) => isWithin(parsed, range))) return true;
+  const isExtra = extra.some((range) =>
+    isWithin(parsed, [ipaddr.parse(range.address), range.prefixBits]),
+  );
+  if (isExtra) return true;
   return parsed.range() === "unicast" && !NOT_PUBLIC.some((range) => isWithin(parsed, range));
 }
 
 /** The address that a connection really goes to: IPv4 inside of IPv6 is IPv4 (RFC 4291 2.5.5.2; NAT64, RFC 6052). */
-function judged(address: ipaddr.IPv4 | ipaddr.IPv6): ipaddr.IPv4 | ipaddr.IPv6 {
+function judged(address: Parsed): Parsed {
   if (!(address instanceof ipaddr.IPv6)) return address;
   if (address.isIPv4MappedAddress()) return address.toIPv4Address();
   if (!address.match(ipaddr.IPv6.parseCIDR("64:ff9b::/96"))) return address;
   return new ipaddr.IPv4(address.toByteArray().slice(12));
 }
 
-function isWithin(address: ipaddr.IPv4 | ipaddr.IPv6, [network, bits]: AddressRange): boolean {
+function isWithin(address: Parsed, [network, bits]: [Parsed, number]): boolean {
   if (address instanceof ipaddr.IPv4 && network instanceof ipaddr.IPv4)
     return address.match(network, bits);
   if (address instanceof ipaddr.IPv6 && network instanceof ipaddr.IPv6)

@@ -1,3 +1,4 @@
+import type { Egress, EgressGate } from "../egress/egress.ts";
 import { AppError, messageOf } from "../errors.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
@@ -22,6 +23,7 @@ export interface Execution {
   readonly slot: number;
   readonly runtime: InstalledRuntime;
   readonly sandbox: Sandbox;
+  readonly egress: Egress;
   readonly files: FileStore;
   readonly log: LogSink;
   /** The job is to be cancelled: its program is killed, its files are kept. */
@@ -36,10 +38,20 @@ export interface Execution {
  * that another worker or a later hour may run it. Rejects only for an error of this service.
  */
 export async function execute(execution: Execution): Promise<Outcome | null> {
+  const { netPolicy } = execution.job.spec;
+  const gate = netPolicy === "none" ? null : await execution.egress.open(netPolicy);
+  try {
+    return await executeWith(execution, gate);
+  } finally {
+    await gate?.close();
+  }
+}
+
+async function executeWith(execution: Execution, gate: EgressGate | null): Promise<Outcome | null> {
   const startedAtMs = performance.now();
   let guest: Guest;
   try {
-    guest = await execution.sandbox.start(guestRequest(execution));
+    guest = await execution.sandbox.start(guestRequest(execution, gate));
   } catch (error) {
     if (error instanceof AppError && error.code === "sandbox_unavailable") return null;
     if (error instanceof AppError)
@@ -58,7 +70,10 @@ export async function execute(execution: Execution): Promise<Outcome | null> {
   }
 }
 
-function guestRequest({ job, runtime, files, slot }: Execution): GuestRequest {
+function guestRequest(
+  { job, runtime, files, slot }: Execution,
+  gate: EgressGate | null,
+): GuestRequest {
   const { spec } = job;
   return {
     argv: runtime.argv(spec.entry, spec.args),
@@ -73,6 +88,7 @@ function guestRequest({ job, runtime, files, slot }: Execution): GuestRequest {
     limits: spec.limits,
     memoryLimit: runtime.memoryLimit,
     memoryReserveBytes: runtime.memoryReserveBytes ?? 0,
+    ...(gate === null ? {} : { proxySocket: gate.socketPath }),
     slot,
   };
 }

@@ -1,5 +1,6 @@
 import type { Limits } from "./limits.ts";
 import type { AttemptReason, EndNote } from "./log-entry.ts";
+import type { NetPolicy } from "./net-policy.ts";
 import type { Outcome } from "./outcome.ts";
 import type { JobStatus } from "./states.ts";
 
@@ -13,7 +14,7 @@ export interface ResolvedSpec {
   readonly timeoutMs: number;
   /** The name asked for, or the one that the entry's extension chose, e.g. `python3`. */
   readonly runtime: string;
-  readonly netPolicy: "none";
+  readonly netPolicy: NetPolicy;
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
   readonly limits: Limits;

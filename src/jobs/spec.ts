@@ -4,6 +4,12 @@ import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { AppError, type FieldError } from "../errors.ts";
 import { PRIORITIES, type ResolvedSpec } from "./job.ts";
 import { type Bound, type Limits, MIB, type SpecBounds } from "./limits.ts";
+import {
+  checkHostPattern,
+  type NetPolicy,
+  type NetPolicyKind,
+  netPolicyKind,
+} from "./net-policy.ts";
 import { checkRelativePath } from "./paths.ts";
 import { describeSchemaError, escapePointer } from "./schema-errors.ts";
 
@@ -90,6 +96,13 @@ type JobSpec = Static<typeof JobSpecSchema>;
 
 const compiled = TypeCompiler.Compile(JobSpecSchema);
 
+/** What this server's configuration says of specs. */
+export interface SpecRules {
+  readonly bounds: SpecBounds;
+  /** What jobs may ask for of the network. */
+  readonly netPolicies: readonly NetPolicyKind[];
+}
+
 /** A spec with defaults filled in; the runtime is still the client's wish, to be resolved against what is installed. */
 export type CheckedSpec = Omit<ResolvedSpec, "runtime"> & {
   readonly runtime: string | undefined;
@@ -99,12 +112,14 @@ export type CheckedSpec = Omit<ResolvedSpec, "runtime"> & {
  * Checks what a client sent as `spec` and fills in the defaults.
  * @throws AppError `invalid_spec` that names every field at fault by a JSON pointer below `/spec`.
  */
-export function resolveSpec(sent: unknown, bounds: SpecBounds): CheckedSpec {
+export function resolveSpec(sent: unknown, { bounds, netPolicies }: SpecRules): CheckedSpec {
   if (!compiled.Check(sent)) throw invalidSpec(schemaErrors(sent));
   const entry = checkRelativePath(sent.entry);
+  const netPolicy = resolveNetPolicy(sent.net_policy ?? "none", netPolicies);
   const errors = [
     ...(entry.ok ? [] : [{ pointer: "/spec/entry", detail: entry.problem }]),
     ...unsupported(sent),
+    ...netPolicy.errors,
     ...textErrors(sent),
     ...boundErrors(sent, bounds),
   ];
@@ -115,7 +130,7 @@ export function resolveSpec(sent: unknown, bounds: SpecBounds): CheckedSpec {
     args: sent.args ?? [],
     timeoutMs: Math.ceil(timeoutSec * 1000),
     runtime: sent.runtime,
-    netPolicy: "none",
+    netPolicy: netPolicy.policy,
     env: sent.env ?? {},
     stdin: sent.stdin ?? "",
     limits: resolveLimits(sent, bounds, timeoutSec),
@@ -140,6 +155,35 @@ function resolveLimits(sent: JobSpec, bounds: SpecBounds, timeoutSec: number): L
   };
 }
 
+/** The policy in its one spelling, and what is wrong with what was sent. */
+function resolveNetPolicy(
+  sent: NetPolicy,
+  permitted: readonly NetPolicyKind[],
+): { readonly policy: NetPolicy; readonly errors: readonly FieldError[] } {
+  const pointer = "/spec/net_policy";
+  const kind = netPolicyKind(sent);
+  const errors: FieldError[] = [];
+  if (!permitted.includes(kind))
+    errors.push({
+      pointer,
+      detail: `This server permits jobs ${listed(permitted)}, not ${JSON.stringify(kind)}; its operator says which by NET_POLICIES.`,
+    });
+  if (typeof sent === "string") return { policy: sent, errors };
+  const allow = sent.allow.flatMap((given, index) => {
+    const check = checkHostPattern(given);
+    if (check.ok) return [check.pattern];
+    errors.push({ pointer: `${pointer}/allow/${index}`, detail: check.problem });
+    return [];
+  });
+  if (sent.allow.length === 0)
+    errors.push({ pointer: `${pointer}/allow`, detail: 'The list names no host; "none" is that.' });
+  return { policy: { allow }, errors };
+}
+
+function listed(kinds: readonly NetPolicyKind[]): string {
+  return kinds.map((kind) => JSON.stringify(kind)).join(" and ");
+}
+
 function invalidSpec(fields: readonly FieldError[]): AppError {
   const first = fields[0];
   const message =
@@ -162,15 +206,10 @@ function schemaErrors(sent: unknown): FieldError[] {
 /** Fields of the contract that this server has no way to honour: refused rather than ignored. */
 function unsupported(sent: JobSpec): FieldError[] {
   const errors: FieldError[] = [];
-  if (sent.net_policy !== undefined && sent.net_policy !== "none")
-    errors.push({
-      pointer: "/spec/net_policy",
-      detail: 'This server enforces only "none": jobs have no network.',
-    });
   if (sent.install === true)
     errors.push({
       pointer: "/spec/install",
-      detail: "Installing dependencies needs a network, and this server gives jobs none.",
+      detail: "This server installs no dependencies: upload them, or let the program fetch them.",
     });
   if (sent.callback_url !== undefined)
     errors.push({

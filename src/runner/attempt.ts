@@ -1,3 +1,4 @@
+import type { Egress } from "../egress/egress.ts";
 import { AppError, type ErrorCode, messageOf } from "../errors.ts";
 import { execute } from "../executor/execute.ts";
 import type { FileStore } from "../files/file-store.ts";
@@ -21,6 +22,7 @@ export interface AttemptPorts {
   readonly store: Store;
   readonly files: FileStore;
   readonly sandbox: Sandbox;
+  readonly egress: Egress;
   readonly runtimes: RuntimeRegistry<InstalledRuntime>;
   readonly leases: LeaseKeeper;
   readonly owner: string;
@@ -120,6 +122,7 @@ async function outcomeOf(
       slot: options.slot,
       runtime: findRuntime(ports.runtimes, job),
       sandbox: ports.sandbox,
+      egress: ports.egress,
       files: ports.files,
       log: options.log,
       cancelled: options.cancelled,

@@ -1,3 +1,4 @@
+import type { Egress } from "../egress/egress.ts";
 import { messageOf } from "../errors.ts";
 import { repeat, type Service } from "../lifecycle.ts";
 import type { InstalledRuntime } from "../runtimes/runtime.ts";
@@ -11,6 +12,8 @@ const RETRY_INTERVAL_MS = 30_000;
 /** A sandbox, and how to give back what it holds on the host. */
 export interface OpenSandbox {
   readonly sandbox: Sandbox;
+  /** The ways out of its guests. */
+  readonly egress: Egress;
   /** Tries the languages of this machine in it. */
   findRuntimes(): Promise<readonly InstalledRuntime[]>;
   close(): Promise<void>;
@@ -21,7 +24,7 @@ export interface ExecutionParts {
   readonly openSandbox: () => Promise<OpenSandbox>;
   /** `ready` is closed while the sandbox is not ready: no job is to be claimed then. */
   readonly createRunner: (
-    sandbox: Sandbox,
+    opened: Pick<OpenSandbox, "sandbox" | "egress">,
     installed: readonly InstalledRuntime[],
     ready: Gate,
   ) => Service;
@@ -123,8 +126,9 @@ class SandboxedExecution implements Execution {
   async #startRunner(opened: OpenSandbox): Promise<void> {
     this.#installed = await opened.findRuntimes();
     if (this.#stopping.signal.aborted) return;
-    const guarded = guardSandbox(opened.sandbox, (status) => this.#onBroken(status));
-    this.#runner = this.#parts.createRunner(guarded, this.#installed, this.#gate);
+    const { egress } = opened;
+    const sandbox = guardSandbox(opened.sandbox, (status) => this.#onBroken(status));
+    this.#runner = this.#parts.createRunner({ sandbox, egress }, this.#installed, this.#gate);
     await this.#runner.start();
   }
 

@@ -6,6 +6,7 @@ import type { ReadOnlyMount } from "./sandbox.ts";
 export interface BubblewrapView {
   readonly root: GuestRoot;
   readonly mounts: readonly ReadOnlyMount[];
+  readonly proxySocket?: string | undefined;
   /** Size of /work, and of /tmp. */
   readonly diskBytes: number;
   /** Descriptor, in the child, that bubblewrap reports the inner process on. */
@@ -13,6 +14,9 @@ export interface BubblewrapView {
   /** Descriptor, in the child, that bubblewrap reads the system call filter from (seccomp.ts). */
   readonly seccompFd: number;
 }
+
+/** Where supervisor.pl expects it. */
+const PROXY_SOCKET_IN_GUEST = "/run/proxy.sock";
 
 /** Shared memory of a guest; a constant, since it is neither disk nor the heap of a process. */
 const SHM_BYTES = 64 * 1024 * 1024;
@@ -56,7 +60,7 @@ function isolationOptions(): string[] {
 }
 
 /** `/` and `/dev` are tmpfs that the job owns, without a size, until they are remounted read-only. */
-function fileSystemOptions({ root, mounts, diskBytes }: BubblewrapView): string[] {
+function fileSystemOptions({ root, mounts, diskBytes, proxySocket }: BubblewrapView): string[] {
   return [
     ["--ro-bind", "/usr", "/usr"],
     ...SYSTEM_DIRECTORIES.map(systemDirectory),
@@ -69,6 +73,7 @@ function fileSystemOptions({ root, mounts, diskBytes }: BubblewrapView): string[
     tmpfs("/work", diskBytes, "0755"),
     ...mounts.map(readOnlyMount),
     ["--ro-bind", root.supervisorDir, SUPERVISOR_DIR_IN_GUEST],
+    proxySocket === undefined ? [] : ["--ro-bind", proxySocket, PROXY_SOCKET_IN_GUEST],
     ["--remount-ro", "/"],
   ].flat();
 }

@@ -41,6 +41,7 @@ export function launchBubblewrap(plan: BubblewrapPlan): LaunchedSupervisor {
     root: plan.root,
     mounts: request.mounts,
     diskBytes: request.limits.diskBytes,
+    proxySocket: request.proxySocket,
     statusFd,
     seccompFd,
   });

@@ -1,9 +1,10 @@
-import { existsSync } from "node:fs";
+import { chownSync, existsSync } from "node:fs";
 import { AppError, messageOf } from "../errors.ts";
 import { launchBubblewrap } from "./bubblewrap-launch.ts";
 import type { GuestCgroups } from "./cgroup/cgroup.ts";
 import { createCgroupMeter } from "./cgroup-meter.ts";
 import { explainRefusal, readHostFacts } from "./diagnosis.ts";
+import { forwardersOf } from "./guest-input.ts";
 import { createGuestRoot, type GuestRoot } from "./guest-root.ts";
 import { guestUid, guestUids, uidProblem, type UidRange } from "./guest-uids.ts";
 import { killOrphans } from "./orphans.ts";
@@ -53,6 +54,22 @@ const BASE_ENV = {
   LANG: "C.UTF-8",
 };
 
+/** Where forwarder.pl listens. */
+const PROXY_URL = "http://127.0.0.1:3128";
+const NO_PROXY = "localhost,127.0.0.1,::1";
+/** What curl, pip, git, Go and many others read; NODE_USE_ENV_PROXY is for node 22.21 and 24 (nodejs.org/api/cli.html). */
+const PROXY_ENV = {
+  http_proxy: PROXY_URL,
+  https_proxy: PROXY_URL,
+  all_proxy: PROXY_URL,
+  HTTP_PROXY: PROXY_URL,
+  HTTPS_PROXY: PROXY_URL,
+  ALL_PROXY: PROXY_URL,
+  no_proxy: NO_PROXY,
+  NO_PROXY,
+  NODE_USE_ENV_PROXY: "1",
+};
+
 /** Never throws: what is missing is in selfTest's answer and in the error of start(). */
 export function createBubblewrap(options: BubblewrapOptions): Sandbox {
   const { uids, cgroups, cpuPercent = 0 } = options;
@@ -76,15 +93,16 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
   const start = async (request: GuestRequest) => {
     const parts = requirements();
     const uid = guestUid(uids, request.slot);
-    const { limits } = request;
+    const { limits, proxySocket } = request;
+    if (uid !== undefined && proxySocket !== undefined) chownSync(proxySocket, uid, uid);
     return startSupervised({
       request,
-      env: { ...BASE_ENV, ...request.env },
+      env: { ...BASE_ENV, ...(proxySocket === undefined ? {} : PROXY_ENV), ...request.env },
       ...(uid === undefined ? {} : { uid }),
       makeMeter: () =>
         cgroups === undefined
           ? createTreeMeter(limits)
-          : createCgroupMeter(cgroups, limits, { cpuPercent, helpers: 0 }),
+          : createCgroupMeter(cgroups, limits, { cpuPercent, helpers: forwardersOf(request) }),
       launch: (fds) => launchBubblewrap({ ...parts, request, fds, uid }),
     });
   };

@@ -8,8 +8,8 @@ import type { GuestInput, GuestRequest } from "./sandbox.ts";
 
 /** Bytes of one data record; far below the supervisor's cap of 1 MiB. */
 const CHUNK_BYTES = 256 * 1024;
-/** Processes of a guest that are not the program's: the supervisor. */
-const OWN_PROCESSES = 1;
+/** Processes of a guest that are not the program's. */
+const SUPERVISORS = 1;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 const encoder = new TextEncoder();
@@ -60,17 +60,24 @@ function options(request: GuestRequest, isHeldAsWhole: boolean): Record<string, 
     cpu: Math.max(1, Math.ceil(limits.cpuSec)),
     fsize: limits.diskBytes,
     output: limits.diskBytes,
+    ...(request.proxySocket === undefined ? {} : { proxy: 1 }),
     inodes: Math.max(MIN_FILES, Math.floor(limits.diskBytes / BYTES_PER_FILE)),
   };
 }
 
+/** What stands between a guest with a network and its proxy is a process of the guest. */
+export function forwardersOf({ proxySocket }: GuestRequest): number {
+  return proxySocket === undefined ? 0 : 1;
+}
+
 /** rlimits in place of a cgroup's limits. With one, they would only refuse first what it can tell the cause of. */
-function processLimits({ limits, memoryLimit, memoryReserveBytes = 0 }: GuestRequest) {
+function processLimits(request: GuestRequest) {
+  const { limits, memoryLimit, memoryReserveBytes = 0 } = request;
   const memoryBytes = limits.memoryBytes + memoryReserveBytes;
   return {
     ...(memoryLimit === "address_space" ? { as: memoryBytes } : {}),
     ...(memoryLimit === "data" ? { data: memoryBytes } : {}),
-    nproc: limits.processes + OWN_PROCESSES,
+    nproc: limits.processes + SUPERVISORS + forwardersOf(request),
   };
 }
 

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { messageOf } from "../errors.ts";
+import { AppError, messageOf } from "../errors.ts";
 import { MIB } from "../jobs/limits.ts";
 import { spawnProcess, type ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
@@ -30,6 +30,8 @@ const WARNING =
 /** `runtimeDir` gets a directory per guest, removed by destroy(). */
 export function createUnsandboxed(options: { readonly runtimeDir: string }): Sandbox {
   const start = async (request: GuestRequest) => {
+    if (request.proxySocket !== undefined)
+      throw new AppError("sandbox_error", "Without a sandbox no network policy can be enforced");
     mkdirSync(options.runtimeDir, { recursive: true });
     const home = mkdtempSync(join(options.runtimeDir, "unsandboxed-"));
     const [work, tmp] = [join(home, "work"), join(home, "tmp")];

@@ -33,6 +33,8 @@ export interface GuestRequest {
   readonly memoryLimit: "address_space" | "data" | "none";
   /** What the runtime reserves without using it; added to the limit, which counts it. Absent: nothing. */
   readonly memoryReserveBytes?: number;
+  /** Unix socket of an HTTP proxy, the guest's only way to any network; absent: none. The driver may change its owner. */
+  readonly proxySocket?: string;
   /** Which of the worker's slots this is: picks the uid. */
   readonly slot: number;
 }

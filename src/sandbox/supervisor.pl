@@ -12,7 +12,8 @@
 #   out:  S started   E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
 # What follows the program's start is beside this file: attendant.pl waits for its end, collector.pl hands its files out.
-# All run on perl-base alone and load no module but strict (and no %!, which loads one): POSIX takes 10 ms to load.
+# For a job with a network, forwarder.pl is its way out.
+# All run on perl-base alone and load no module but strict (and Socket, with a network) (and no %!, which loads one): POSIX takes 10 ms to load.
 use strict;
 
 my ($machine, $result_fd, $out_fd, $err_fd);
@@ -62,6 +63,7 @@ our (%kept, %input_mark);
 my $kept_bytes = 0;
 my $received = '';
 receive_job();
+start_forwarder() if $option{proxy};
 my $started_sec = time;
 # Closed by a successful exec; otherwise it says what went wrong, which is our failure and not the program's.
 pipe(my $trouble, my $trouble_end) or give_up("No pipe can be made: $!");
@@ -158,6 +160,21 @@ sub create_stdin {
     unlink $path;
     fcntl($file, F_SETFD, FD_CLOEXEC);
     return $file;
+}
+
+# --- the program's way out
+
+sub PROXY_SOCKET () { '/run/proxy.sock' }
+
+sub start_forwarder {
+    require $0 =~ s{[^/]*\z}{forwarder.pl}r;
+    my $listener = listen_for_program();
+    my $forwarder = fork;
+    defined $forwarder or give_up("The forwarder's process cannot be made: $!");
+    return if $forwarder;
+    # It must not hold the program's output, or the service's pipes, open.
+    close $_ for $result, $out, $err, *STDIN;
+    forward_connections($listener, PROXY_SOCKET);
 }
 
 # --- the program runs

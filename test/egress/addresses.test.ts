@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { isReachable, parseAddressRange } from "../../src/egress/addresses.ts";
+import { isReachable } from "../../src/egress/addresses.ts";
 
 const PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8"];
 
@@ -24,14 +24,13 @@ test("what is no address is refused", () => {
 });
 
 test("the operator's additions are reachable, in each of their spellings, and nothing beside them", () => {
-  const extra = ["10.1.0.0/16", "127.0.0.2", "fd12::/64"].map((text) => parseAddressRange(text)!);
+  const extra = [
+    { address: "10.1.0.0", prefixBits: 16 },
+    { address: "127.0.0.2", prefixBits: 32 },
+    { address: "fd12::", prefixBits: 64 },
+  ];
   for (const address of ["10.1.2.3", "127.0.0.2", "::ffff:127.0.0.2", "fd12::5"])
     expect(isReachable(address, extra)).toBe(true);
   for (const address of ["10.2.0.1", "127.0.0.1", "fd12:0:0:1::5"])
     expect(isReachable(address, extra)).toBe(false);
-});
-
-test("a range is an address, with or without the length of its prefix", () => {
-  for (const text of ["10.0.0.0/33", "10.0.0/8", "example.com", "", "/8", "10.0.0.0-10.0.0.9"])
-    expect(parseAddressRange(text)).toBeNull();
 });

@@ -49,6 +49,7 @@ function run(job: JobRecord, log: LogSink, sandbox: Sandbox = workshop.sandbox) 
     slot: 0,
     runtime: workshop.shell,
     sandbox,
+    egress: workshop.egress,
     files: workshop.files,
     log,
     cancelled: cancelled.signal,

@@ -3,7 +3,7 @@ import fc from "fast-check";
 
 import { AppError } from "../../src/errors.ts";
 import { MIB, type SpecBounds } from "../../src/jobs/limits.ts";
-import { resolveSpec } from "../../src/jobs/spec.ts";
+import { resolveSpec, type SpecRules } from "../../src/jobs/spec.ts";
 
 const BOUNDS: SpecBounds = {
   timeoutSec: { default: 60, max: 3600 },
@@ -14,12 +14,14 @@ const BOUNDS: SpecBounds = {
   outputMb: { default: 16, max: 256 },
 };
 
-const resolve = (fields: object = {}) => resolveSpec({ entry: "main.py", ...fields }, BOUNDS);
+const RULES: SpecRules = { bounds: BOUNDS, netPolicies: ["none", "allow"] };
+
+const resolve = (fields: object = {}) => resolveSpec({ entry: "main.py", ...fields }, RULES);
 
 /** The pointers that a spec is refused with; none when it is taken. */
-function pointersOf(sent: unknown): readonly string[] {
+function pointersOf(sent: unknown, rules: SpecRules = RULES): readonly string[] {
   try {
-    resolveSpec(sent, BOUNDS);
+    resolveSpec(sent, rules);
     return [];
   } catch (error) {
     if (error instanceof AppError && error.code === "invalid_spec")
@@ -136,4 +138,22 @@ test("an environment of more variables than a program has use for is refused as 
     Object.fromEntries(Array.from({ length: count }, (_, index) => [`A${index}`, "x"]));
   expect(pointersOf({ entry: "main.py", env: env(1000) })).toEqual([]);
   expect(pointersOf({ entry: "main.py", env: env(1001) })).toEqual(["/spec/env"]);
+});
+
+test("a network policy is brought into one spelling, and only what is permitted is taken", () => {
+  expect(resolve({ net_policy: { allow: ["PyPI.org", "*.Example.com"] } }).netPolicy).toEqual({
+    allow: ["pypi.org", "*.example.com"],
+  });
+  const refused = (net_policy: unknown, rules?: SpecRules) =>
+    pointersOf({ entry: "a", net_policy }, rules);
+  expect(refused("full")).toEqual(["/spec/net_policy"]);
+  expect(refused({ allow: ["a"] }, { bounds: BOUNDS, netPolicies: ["none"] })).toEqual([
+    "/spec/net_policy",
+  ]);
+  expect(refused("none", { bounds: BOUNDS, netPolicies: ["full"] })).toEqual(["/spec/net_policy"]);
+  expect(refused({ allow: [] })).toEqual(["/spec/net_policy/allow"]);
+  expect(refused({ allow: ["ok.example", "http://x", "a:1"] })).toEqual([
+    "/spec/net_policy/allow/1",
+    "/spec/net_policy/allow/2",
+  ]);
 });

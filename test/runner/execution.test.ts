@@ -27,6 +27,7 @@ function recordedParts(log: string[], more: Partial<ExecutionParts> = {}): Execu
     driver: "bwrap",
     openSandbox: async () => ({
       sandbox: workshop.sandbox,
+      egress: workshop.egress,
       findRuntimes: async () => [workshop.shell],
       close: async () => void log.push("close"),
     }),
@@ -66,6 +67,7 @@ describe("execution", () => {
       recordedParts(log, {
         openSandbox: async () => ({
           sandbox,
+          egress: workshop.egress,
           findRuntimes: async () => [workshop.shell],
           close: async () => undefined,
         }),
@@ -95,6 +97,7 @@ describe("execution", () => {
       recordedParts(log, {
         openSandbox: async () => ({
           sandbox: workshop.sandbox,
+          egress: workshop.egress,
           findRuntimes: async () => {
             if (tries++ === 0) throw new Error("no space left");
             return [workshop.shell];
@@ -135,10 +138,11 @@ describe("execution", () => {
       recordedParts(log, {
         openSandbox: async () => ({
           sandbox,
+          egress: workshop.egress,
           findRuntimes: async () => [workshop.shell],
           close: async () => undefined,
         }),
-        createRunner: (guarded, _installed, gate) => {
+        createRunner: ({ sandbox: guarded }, _installed, gate) => {
           given = { sandbox: guarded, gate };
           return {
             name: "runner",

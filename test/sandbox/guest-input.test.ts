@@ -78,3 +78,10 @@ test("big files go in records far below the supervisor's cap", async () => {
   expect(data.map(([, payload]) => payload).join("")).toHaveLength(3_000_000);
   expect(Math.max(...data.map(([, payload]) => payload.length))).toBeLessThanOrEqual(256 * 1024);
 });
+
+test("a guest with a network has one process more, and is told of its proxy", async () => {
+  const { proxySocket: _none, ...request } = shellRequest("");
+  const found = await records({ ...request, proxySocket: "/run/x.sock" }, {});
+  expect(found).toContainEqual(["O", "proxy=1"]);
+  expect(found).toContainEqual(["O", "nproc=66"]);
+});

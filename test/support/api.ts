@@ -25,7 +25,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     files: workshop.files,
     runtimes: () => Promise.resolve(createRuntimeRegistry([workshop.shell], { strict: false })),
     sandbox: () => null,
-    bounds: loadConfig({}).bounds,
+    specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"] },
     upload: { maxBytes: 10 * MIB, maxFiles: 10 },
     callers: { apiKeys: [], allowedHosts: [], corsOrigins: [] },
     heartbeatMs: 15_000,

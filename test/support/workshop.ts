@@ -2,6 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import type { Egress } from "../../src/egress/egress.ts";
+import { createLocalEgress } from "../../src/egress/local-egress.ts";
 import type { FileStore } from "../../src/files/file-store.ts";
 import { openLocalFiles } from "../../src/files/local.ts";
 import type { InputFile, NewJob, ResolvedSpec, RuntimeChoice } from "../../src/jobs/job.ts";
@@ -17,6 +19,7 @@ export interface Workshop {
   readonly store: Store;
   readonly files: FileStore;
   readonly sandbox: Sandbox;
+  readonly egress: Egress;
   readonly shell: InstalledRuntime;
   /** Puts a shell script's files in place and gives the job that runs it. */
   prepare(script: string, options?: PrepareOptions): Promise<NewJob>;
@@ -69,6 +72,7 @@ export async function openWorkshop(): Promise<Workshop> {
     store,
     files,
     sandbox: createBubblewrap({ uids: { first: 20_001, last: 20_100 }, runtimeDir }),
+    egress: createLocalEgress({ directory: runtimeDir, extraAddresses: [] }),
     shell: SHELL,
     async prepare(script, { spec = {}, inputs = {}, runtime = SHELL } = {}) {
       const id = crypto.randomUUID();
