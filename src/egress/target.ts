@@ -9,7 +9,7 @@ import { type AddressRange, isReachable } from "./addresses.ts";
  */
 
 /** All addresses of a name, as dns.lookup with `all` gives them. */
-export type Resolve = (host: string) => Promise<readonly { readonly address: string }[]>;
+type Resolve = (host: string) => Promise<readonly { readonly address: string }[]>;
 
 export interface TargetRules {
   readonly policy: NetPolicy;
