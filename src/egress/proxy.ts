@@ -112,6 +112,8 @@ async function tunnel(
   const target = await findTarget({ host, port: Number(port) }, handling.rules);
   const upstream = await connectTo(target, handling);
   handling.track(upstream);
+  // Whenever it comes: an error that nobody listens for would end this service.
+  upstream.on("error", () => client.destroy());
   client.write("HTTP/1.1 200 Connection established\r\n\r\n");
   if (head.length > 0) upstream.write(head);
   const { idleTimeoutMs = IDLE_TIMEOUT_MS } = handling;
@@ -149,6 +151,7 @@ async function forward(
   const port = url.port === "" ? 80 : Number(url.port);
   handling.admit();
   handling.track(response);
+  for (const stream of [request, response]) stream.on("error", () => response.destroy());
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const target = await findTarget({ host, port }, handling.rules);
   const upstream = httpRequest({
@@ -160,6 +163,10 @@ async function forward(
     setHost: false,
     agent: false,
     signal: closed(response),
+  });
+  // Also after the answer has begun: an error that nobody listens for would end this service.
+  upstream.on("error", () => {
+    if (response.headersSent) response.destroy();
   });
   const timer = setTimeout(() => {
     upstream.destroy(new Refusal(504, `${url.host} did not answer in time.`));

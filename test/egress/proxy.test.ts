@@ -130,6 +130,35 @@ describe("tunnels", () => {
     expect(answer).toContain("cannot be connected to");
   });
 
+  test("a side that breaks off, before or within an answer, is that job's trouble alone", async () => {
+    const port = await listen(
+      createTcpServer((socket) => {
+        socket.on("error", () => undefined);
+        socket.once("data", (chunk: Buffer) => {
+          if (chunk.includes("/half"))
+            socket.write("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf");
+          setImmediate(() => socket.resetAndDestroy());
+        });
+      }),
+      REACHABLE,
+    );
+    await start();
+    expect(statusOf(await get(`http://${REACHABLE}:${port}/none`))).toBe(502);
+    expect(await get(`http://${REACHABLE}:${port}/half`)).toEndWith("half");
+    const broken = await tunnel(`${REACHABLE}:${port}`);
+    broken.write("x");
+    await once(broken.resume(), "end");
+    const impatient = connect(socketPath);
+    impatient.write(`GET http://${REACHABLE}:${port}/half HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await once(impatient, "data");
+    impatient.destroy();
+    const alive = await listen(echo(), REACHABLE);
+    const socket = await tunnel(`${REACHABLE}:${alive}`);
+    socket.end("still here");
+    const [answer] = (await once(socket.resume(), "data")) as [Buffer];
+    expect(answer.toString()).toBe("still here");
+  });
+
   test("more than the cap are refused, and there is room again when one ends", async () => {
     const port = await listen(echo(), REACHABLE);
     await start({}, { maxConnections: 3 });
