@@ -46,7 +46,7 @@ const USUAL_PLACES = [
 ];
 const PERL = "/usr/bin/perl";
 const CGROUP_REMEDY =
-  "Run the service as root, or let systemd hand it a cgroup (Delegate=yes in its unit, or: systemd-run --user --scope -p Delegate=yes bun run src/main.ts), or in a container give it a writable one (docker/README.md).";
+  "Run the service as root, or let systemd hand it a cgroup (Delegate=yes in its unit, or: systemd-run --user --scope -p Delegate=yes bun run src/main.ts); in a container, give it a writable one (docker/README.md).";
 const BASE_ENV = {
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   HOME: "/work",

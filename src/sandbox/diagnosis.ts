@@ -41,8 +41,34 @@ const SETTINGS: readonly Setting[] = [
   },
 ];
 
-const DOCKER_OPTIONS =
-  "--security-opt seccomp=docker/seccomp.json --security-opt systempaths=unconfined --security-opt apparmor=unconfined";
+interface ContainerOption {
+  readonly option: string;
+  /** What bubblewrap 0.8 says where it is missing. */
+  readonly isMissing: RegExp;
+  readonly why: string;
+}
+
+const CONTAINER_OPTIONS: readonly ContainerOption[] = [
+  {
+    option: "seccomp=docker/seccomp.json",
+    isMissing: /creat\w* new namespace|pivot_root|set hostname/i,
+    why: "the container's seccomp profile refuses what makes a sandbox",
+  },
+  {
+    // mount_too_revealing() in the kernel's fs/namespace.c.
+    option: "systempaths=unconfined",
+    isMissing: /mount proc/i,
+    why: "parts of the container's /proc are masked, so that the kernel refuses a sandbox one of its own",
+  },
+  {
+    // The first mount that bubblewrap makes; Docker's AppArmor profile denies every one with EACCES.
+    option: "apparmor=unconfined",
+    isMissing: /make \/ slave/i,
+    why: "AppArmor refuses every mount",
+  },
+];
+
+const ALL_OPTIONS = CONTAINER_OPTIONS.map(({ option }) => `--security-opt ${option}`).join(" ");
 
 export function readHostFacts(): HostFacts {
   const found = SETTINGS.flatMap(({ name }) => {
@@ -76,11 +102,18 @@ export function explainRefusal(problem: string, host: HostFacts): string {
   const commands = refusing.map(({ name, mended }) => `sysctl -w ${name}=${mended}`);
   const remedies = [
     ...(commands.length > 0 ? [`On the host, as root: ${commands.join(" && ")}.`] : []),
-    ...(host.isContainer ? [`Start the container with: ${DOCKER_OPTIONS}.`] : []),
+    ...(host.isContainer ? [containerRemedy(problem)] : []),
   ];
   if (remedies.length === 0)
     remedies.push(
-      `Whatever started this service forbids it: in a container start it with ${DOCKER_OPTIONS}; under systemd set RestrictNamespaces=no; on a host with SELinux or AppArmor allow bwrap to make user namespaces.`,
+      `Whatever started this service forbids it. In a container: ${containerRemedy(problem)} Under systemd set RestrictNamespaces=no; on a host with SELinux or AppArmor allow bwrap to make user namespaces.`,
     );
-  return `${problem}. The host does not let bubblewrap make a sandbox. ${remedies.join(" ")}`;
+  return `${problem.replace(/\.$/, "")}. The host does not let bubblewrap make a sandbox. ${remedies.join(" ")}`;
+}
+
+function containerRemedy(problem: string): string {
+  const missing = CONTAINER_OPTIONS.find(({ isMissing }) => isMissing.test(problem));
+  const first =
+    missing === undefined ? "" : ` ${missing.option} seems to be missing: ${missing.why}.`;
+  return `Start the container with: ${ALL_OPTIONS} (docker/README.md has podman's and Kubernetes' names).${first}`;
 }

@@ -13,15 +13,34 @@ export interface UidRange {
   readonly last: number;
 }
 
+/**
+ * What root needs of its capabilities, by their bits in linux/capability.h: to hand a guest its pipes, to end it, and to
+ * start it as another user. A container takes them away (--cap-drop ALL) without taking away the uid 0.
+ */
+const NEEDED_CAPABILITIES = { CHOWN: 0, KILL: 5, SETGID: 6, SETUID: 7 };
+
 export function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
-/** What is wrong with the range, in a sentence with its remedy; null when guests can have uids. */
-export function uidProblem(range: UidRange | undefined, passwd = readPasswd()): string | null {
+/** The files of this machine that guests' uids depend on, as proc(5) and passwd(5) describe them. */
+export interface UidFiles {
+  readonly passwd: string;
+  /** /proc/self/status. */
+  readonly ownStatus: string;
+}
+
+/** Why guests cannot have uids of the range, in a sentence with its remedy; null when they can. */
+export function uidProblem(
+  range: UidRange | undefined,
+  { passwd, ownStatus }: UidFiles = readUidFiles(),
+): string | null {
   if (!isRoot()) return null;
   if (range === undefined)
     return "This service runs as root and has no range of uids for its guests: set SANDBOX_UIDS, e.g. SANDBOX_UIDS=20001-21000, or run it as another user.";
+  const missing = missingCapabilities(ownStatus);
+  if (missing.length > 0)
+    return `This service runs as root, but without the capabilities to give a job a uid of its own and to end it: run it as another user (in a container: --user 10001), or give it what is missing (${missing.map((name) => `--cap-add ${name}`).join(" ")}).`;
   const taken = usersOf(passwd).find(({ uid }) => uid >= range.first && uid <= range.last);
   if (taken === undefined) return null;
   return `The uid ${taken.uid} of SANDBOX_UIDS (${range.first}-${range.last}) is the user ${taken.name} of this machine: choose a range that nobody uses, e.g. SANDBOX_UIDS=${range.last + 1}-${range.last + 1000}.`;
@@ -48,12 +67,24 @@ export function guestUids(range: UidRange | undefined): UidRange {
   return { first: own, last: own };
 }
 
-function readPasswd(): string {
+function readUidFiles(): UidFiles {
+  return { passwd: readText("/etc/passwd"), ownStatus: readText("/proc/self/status") };
+}
+
+/** Empty where it cannot be read. */
+function readText(path: string): string {
   try {
-    return readFileSync("/etc/passwd", "utf8");
+    return readFileSync(path, "utf8");
   } catch {
     return "";
   }
+}
+
+function missingCapabilities(ownStatus: string): string[] {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(ownStatus)?.[1] ?? "0"}`);
+  return Object.entries(NEEDED_CAPABILITIES).flatMap(([name, bit]) =>
+    (effective & (1n << BigInt(bit))) === 0n ? [name] : [],
+  );
 }
 
 /** passwd(5): name:password:uid:... */
