@@ -32,7 +32,15 @@ test.each([
     null,
     "SIGKILL",
   ],
-  ["SIGXCPU", killed(SIGXCPU, 1995), null, "timed_out", "cpu_limit", null, "SIGXCPU"],
+  [
+    "SIGXCPU, by the kernel's count of ticks",
+    killed(SIGXCPU, 1850),
+    null,
+    "timed_out",
+    "cpu_limit",
+    null,
+    "SIGXCPU",
+  ],
   ["SIGXCPU by itself", killed(SIGXCPU), null, "failed", "signal", null, "SIGXCPU"],
   [
     "the kernel's choice when memory ran out",
