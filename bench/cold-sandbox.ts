@@ -115,6 +115,7 @@ const results = await measure(rounds, {
   "bare bwrap + python3": bareBubblewrap,
   "job without files": () => job(PROGRAM, 0),
   "job that writes a file": () => job(WRITES, 1),
+  "job without files, after a job": () => job(PROGRAM, 0),
 });
 rmSync(runtimeDir, { recursive: true, force: true });
 console.log(`${rounds} rounds, cgroup ${hierarchy?.version ?? "none"}, Bun ${Bun.version}`);
