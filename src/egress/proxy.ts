@@ -32,6 +32,7 @@ export interface Proxy {
 }
 
 const MAX_CONNECTIONS = 64;
+const MAX_REFUSED = 16;
 const CONNECT_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 120_000;
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -61,6 +62,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       throw new Refusal(503, `The job has ${maxConnections} connections open; that is the most.`);
   };
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES });
+  // Those that ask for nothing cost a descriptor of this service: past some that can be told why, they are closed.
+  server.maxConnections = maxConnections + MAX_REFUSED;
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     forward(request, response, { ...options, track, admit }).catch((error: unknown) =>
       answerRefusal(response, error),
@@ -109,9 +112,10 @@ async function tunnel(
 ): Promise<void> {
   const [, host = "", port = ""] = /^\[?([^\]]*?)\]?:(\d{1,5})$/.exec(request.url ?? "") ?? [];
   handling.admit();
+  // From now on, not from when it is connected: until then it costs a socket as well.
+  handling.track(client);
   const target = await findTarget({ host, port: Number(port) }, handling.rules);
   const upstream = await connectTo(target, handling);
-  handling.track(upstream);
   // Whenever it comes: an error that nobody listens for would end this service.
   upstream.on("error", () => client.destroy());
   client.write("HTTP/1.1 200 Connection established\r\n\r\n");

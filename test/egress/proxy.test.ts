@@ -172,6 +172,20 @@ describe("tunnels", () => {
     for (const socket of [...open, again]) socket.destroy();
   });
 
+  test("connections that ask for nothing are closed past the cap", async () => {
+    await start({}, { maxConnections: 4 });
+    const silent = Array.from({ length: 60 }, () => connect(socketPath));
+    const closed = silent.map((socket) => once(socket.resume(), "close"));
+    // 4, and 16 more that could still be told why not.
+    const kept = 20;
+    const ended = new Set<number>();
+    closed.forEach((each, index) => void each.then(() => ended.add(index)));
+    while (ended.size < silent.length - kept)
+      await Promise.race(closed.filter((_, index) => !ended.has(index)));
+    expect(ended.size).toBe(silent.length - kept);
+    for (const socket of silent) socket.destroy();
+  });
+
   test("one without a byte for too long ends, and closing the proxy ends all", async () => {
     const port = await listen(echo(), REACHABLE);
     await start({}, { idleTimeoutMs: 200 });
