@@ -101,7 +101,7 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
       ...(uid === undefined ? {} : { uid }),
       makeMeter: () =>
         cgroups === undefined
-          ? createTreeMeter(limits)
+          ? createTreeMeter(limits, forwardersOf(request))
           : createCgroupMeter(cgroups, limits, { cpuPercent, helpers: forwardersOf(request) }),
       launch: (fds) => launchBubblewrap({ ...parts, request, fds, uid }),
     });

@@ -15,8 +15,8 @@ import type { GuestLimit } from "./sandbox.ts";
 const SUPERVISOR_BYTES = 16 * MIB;
 /** So much more while the files come out: a guest that died of its full memory would take the supervisor with it. */
 const COLLECTION_BYTES = 32 * MIB;
-/** The supervisor, and bubblewrap's own process before it. */
-const OWN_PROCESSES = 2;
+/** The supervisor; bubblewrap's own process in there became it. */
+const OWN_PROCESSES = 1;
 /** CPU time past the limit that a program gets to handle the kernel's SIGXCPU. */
 const CPU_GRACE_MS = 250;
 const MIN_CPU_CHECK_MS = 50;

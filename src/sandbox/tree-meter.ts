@@ -14,14 +14,15 @@ const COST_SHARE = 10;
 /** As for a cgroup, time to handle the kernel's SIGXCPU. */
 const CPU_GRACE_MS = 250;
 
-export function createTreeMeter(limits: Limits): GuestMeter {
+/** `helpers`: processes of the guest that are neither the program's nor the supervisor. */
+export function createTreeMeter(limits: Limits, helpers = 0): GuestMeter {
   let supervisorPid = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const met = new Set<GuestLimit>();
 
   const overLimit = (): GuestLimit | null => {
     const usage = readTree(supervisorPid);
-    if (usage.threads >= limits.processes) met.add("processes");
+    if (usage.threads >= limits.processes + helpers) met.add("processes");
     if (usage.cpuMs > limits.cpuSec * 1000 + CPU_GRACE_MS) return "cpu";
     if (usage.residentBytes <= limits.memoryBytes) return null;
     // Only now the exact figure, which is dear.
