@@ -58,7 +58,7 @@ export const VARIABLES = {
     "JOB_CPU_PERCENT",
     0,
     { min: 0, max: MANY },
-    "Most CPU of one job at a time, in percent of one core; 0: no cap but the other jobs' equal share.",
+    "Most CPU of one job at a time, in percent of one core; 0: no cap but the other jobs' equal share. Needs a cgroup.",
   ),
   netPolicies: subset(
     "NET_POLICIES",

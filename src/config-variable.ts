@@ -71,13 +71,15 @@ export function choice<const T extends string>(
 
 /** Items between commas; spaces around them and empty ones do not count. */
 export function list(name: string, help: string): Variable<readonly string[]> {
-  const parse = (given: string): Parsed<readonly string[]> => ({
-    value: given
-      .split(",")
-      .map((item) => item.trim())
-      .filter((item) => item !== ""),
-  });
+  const parse = (given: string): Parsed<readonly string[]> => ({ value: itemsOf(given) });
   return { name, help, default: [], shownDefault: "", parse };
+}
+
+function itemsOf(given: string): readonly string[] {
+  return given
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
 }
 
 /** Any of a few words, between commas. */
@@ -88,9 +90,9 @@ export function subset<const T extends string>(
   fallback: readonly NoInfer<T>[] = [],
 ): Variable<readonly T[]> {
   const parse = (given: string): Parsed<readonly T[]> => {
-    const words = given.split(",").map((word) => word.trim());
+    const words = itemsOf(given);
     const found = options.filter((option) => words.includes(option));
-    return words.every((word) => word === "" || options.some((option) => option === word))
+    return words.every((word) => options.some((option) => option === word))
       ? { value: found }
       : { expected: `a comma-separated list out of ${options.join(", ")}` };
   };
@@ -132,12 +134,9 @@ interface AddressRange {
 /** IP addresses and networks (10.1.2.0/24) between commas. */
 export function addressRanges(name: string, help: string): Variable<readonly AddressRange[]> {
   const parse = (given: string): Parsed<readonly AddressRange[]> => {
-    const texts = given
-      .split(",")
-      .map((item) => item.trim())
-      .filter((item) => item !== "");
-    const value = texts.map(addressRange).filter((range) => range !== null);
-    return value.length === texts.length
+    const items = itemsOf(given);
+    const value = items.map(addressRange).filter((range) => range !== null);
+    return value.length === items.length
       ? { value }
       : { expected: "comma-separated addresses and networks such as 10.1.2.0/24" };
   };

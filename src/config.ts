@@ -92,6 +92,14 @@ function findContradictions(config: VariableValues, environment: NodeJS.ProcessE
     problems.push(
       "SANDBOX is none, which runs every job with this service's own rights: set ALLOW_UNSANDBOXED=1 as well if that is meant.",
     );
+  if (config.sandbox === "none" && config.sandboxRequire.length > 0)
+    problems.push(
+      `SANDBOX_REQUIRE demands ${config.sandboxRequire.join(" and ")}, and SANDBOX=none has neither: unset one of the two.`,
+    );
+  if (config.sandbox === "none" && config.jobCpuPercent > 0)
+    problems.push(
+      "JOB_CPU_PERCENT needs a cgroup, and SANDBOX=none gives jobs none: unset one of the two.",
+    );
   if (config.sandbox === "none" && config.netPolicies.some((kind) => kind !== "none"))
     problems.push(
       "NET_POLICIES permits jobs a network, but with SANDBOX=none no policy can be enforced: unset it.",

@@ -38,7 +38,6 @@ test("each kind of variable is read from its text", () => {
     SANDBOX: "none",
     ALLOW_UNSANDBOXED: "YES",
     API_KEYS: " one , two,",
-    SANDBOX_REQUIRE: "seccomp, cgroup",
     SANDBOX_UIDS: "3000-4000",
     NET_EXTRA_ADDRESSES: "10.1.0.0/16, ::1",
     MAX_TIMEOUT_SEC: "90",
@@ -50,7 +49,6 @@ test("each kind of variable is read from its text", () => {
     sandbox: "none",
     allowUnsandboxed: true,
     apiKeys: ["one", "two"],
-    sandboxRequire: ["cgroup", "seccomp"],
     sandboxUids: { first: 3000, last: 4000 },
     netExtraAddresses: [
       { address: "10.1.0.0", prefixBits: 16 },
@@ -58,6 +56,10 @@ test("each kind of variable is read from its text", () => {
     ],
     bounds: { timeoutSec: { default: 60, max: 90 } },
   });
+  expect(loadConfig({ SANDBOX_REQUIRE: "seccomp, cgroup" }).sandboxRequire).toEqual([
+    "cgroup",
+    "seccomp",
+  ]);
 });
 
 const BAD_VALUES: readonly (readonly [name: string, value: string, expected: string])[] = [
@@ -112,6 +114,16 @@ const CONTRADICTIONS: readonly (readonly [
     "fewer uids than slots",
     { SANDBOX_UIDS: "3000-3001", WORKER_CONCURRENCY: "3" },
     { SANDBOX_UIDS: "3000-3002" },
+  ],
+  [
+    "a demand that no sandbox can meet",
+    { SANDBOX_REQUIRE: "cgroup", SANDBOX: "none", ALLOW_UNSANDBOXED: "1" },
+    { SANDBOX: "bwrap" },
+  ],
+  [
+    "a share of the CPU without a sandbox",
+    { JOB_CPU_PERCENT: "50", SANDBOX: "none", ALLOW_UNSANDBOXED: "1" },
+    { SANDBOX: "bwrap" },
   ],
   [
     "a network without a sandbox",

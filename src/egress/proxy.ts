@@ -23,7 +23,7 @@ export interface ProxyOptions {
   readonly rules: TargetRules;
   readonly maxConnections?: number;
   readonly connectTimeoutMs?: number;
-  /** A connection without a byte in either direction ends after this. */
+  /** A tunnel without a byte in either direction ends after this, and so does a request without an answer. */
   readonly idleTimeoutMs?: number;
 }
 
@@ -32,6 +32,7 @@ export interface Proxy {
 }
 
 const MAX_CONNECTIONS = 64;
+/** So many beyond them are answered, with the reason. */
 const MAX_REFUSED = 16;
 const CONNECT_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 120_000;

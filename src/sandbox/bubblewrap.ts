@@ -85,8 +85,7 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
       throw new AppError("sandbox_error", problems.join(" "));
     if (root === undefined) {
       root = createGuestRoot(options.runtimeDir);
-      const { first, last } = guestUids(uids);
-      killOrphans({ firstUid: first, lastUid: last });
+      killOrphans(guestUids(uids));
     }
     return { bwrap, perl: PERL, root, filter };
   };
@@ -150,5 +149,7 @@ function missingParts(bwrap: string | undefined, options: BubblewrapOptions): st
   if (uids !== null) problems.push(uids);
   if (options.required?.includes("cgroup") === true && options.cgroups === undefined)
     problems.push(`SANDBOX_REQUIRE demands a cgroup. ${withRemedy(options.cgroupProblem)}`);
+  if ((options.cpuPercent ?? 0) > 0 && options.cgroups === undefined)
+    problems.push(`JOB_CPU_PERCENT needs a cgroup. ${withRemedy(options.cgroupProblem)}`);
   return problems;
 }

@@ -1,15 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 
+import type { UidRange } from "./guest-uids.ts";
+
 /*
  * bwrap clones its inner process, which then waits for a word of the outer one before anything that would end it with
  * its parent is set up. A service that is killed within that millisecond leaves the inner process waiting for ever: it
  * runs nothing and holds no job, but it stays. Nobody is left to see it but the next service.
  */
-
-export interface GuestIds {
-  readonly firstUid: number;
-  readonly lastUid: number;
-}
 
 interface ProcessStatus {
   readonly name: string;
@@ -20,13 +17,13 @@ interface ProcessStatus {
 }
 
 /** Kills inner processes of these uids whose bwrap is gone; those of a living service are children of one. */
-export function killOrphans({ firstUid, lastUid }: GuestIds): void {
+export function killOrphans({ first, last }: UidRange): void {
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const pid = Number(name);
     const status = readStatus(pid);
     if (status === null || status.name !== "bwrap" || status.innermostPid !== 1) continue;
-    if (status.uid < firstUid || status.uid > lastUid) continue;
+    if (status.uid < first || status.uid > last) continue;
     if (readStatus(status.parentPid)?.name === "bwrap") continue;
     try {
       process.kill(pid, "SIGKILL");

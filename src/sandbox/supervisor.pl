@@ -12,8 +12,8 @@
 #   out:  S started   E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
 # What follows the program's start is beside this file: attendant.pl waits for its end, collector.pl hands its files out.
-# For a job with a network, forwarder.pl is its way out.
-# All run on perl-base alone and load no module but strict (and Socket, with a network) (and no %!, which loads one): POSIX takes 10 ms to load.
+# For a job with a network, forwarder.pl is its way out. All run on perl-base alone and load no module but strict, the last
+# one Socket too (and no %!, which loads one): POSIX takes 10 ms to load.
 use strict;
 
 my ($machine, $result_fd, $out_fd, $err_fd);
@@ -139,8 +139,9 @@ sub keep {
     my ($path, undef) = @_;
     return if !defined $kept{$path};
     $kept_bytes += length $_[1];
-    if ($kept_bytes > MAX_KEPT_BYTES) { delete $kept{$path} }
-    else                              { $kept{$path} .= $_[1] }
+    if ($kept_bytes <= MAX_KEPT_BYTES) { $kept{$path} .= $_[1]; return }
+    # A big file takes no room from the small ones after it.
+    $kept_bytes -= length($_[1]) + length delete $kept{$path};
 }
 
 # What an untouched input still looks like at the end; its change time is compared on top of that.

@@ -69,6 +69,12 @@ const LACKS: readonly Lack[] = [
     wrapper: ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/sys/fs", "--"],
     said: ["SANDBOX_REQUIRE demands a cgroup", "Delegate=yes"],
   },
+  {
+    what: "a share of the CPU needs a cgroup that cannot be made",
+    env: { JOB_CPU_PERCENT: "50" },
+    wrapper: ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/sys/fs", "--"],
+    said: ["JOB_CPU_PERCENT needs a cgroup", "Delegate=yes"],
+  },
 ];
 
 describe.each(LACKS)("where $what", ({ env = {}, wrapper = [], said }) => {

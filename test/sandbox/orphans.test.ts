@@ -32,13 +32,13 @@ test("an inner process goes once its bwrap is gone, not before, and only of thes
   const both = processesWith(marker).length;
   expect(both).toBeGreaterThanOrEqual(2);
 
-  killOrphans({ firstUid: uid, lastUid: uid });
+  killOrphans({ first: uid, last: uid });
   expect(processesWith(marker)).toHaveLength(both);
 
   outer.kill();
   await outer.exited;
-  killOrphans({ firstUid: uid + 1, lastUid: uid + 1 });
+  killOrphans({ first: uid + 1, last: uid + 1 });
   expect(processesWith(marker)).toHaveLength(1);
-  killOrphans({ firstUid: uid, lastUid: uid });
+  killOrphans({ first: uid, last: uid });
   await untilNoProcessWith(marker);
 });

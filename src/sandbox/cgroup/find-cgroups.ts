@@ -28,11 +28,16 @@ const PARENT = "job-runner";
 const SERVICE = "job-runner-service";
 const NEEDED_V2 = ["memory", "pids", "cpu"];
 
+/** Empty where there is no such /proc. */
 export function readCgroupView(): CgroupView {
-  return {
-    mountInfo: readFileSync("/proc/self/mountinfo", "utf8"),
-    ownCgroups: readFileSync("/proc/self/cgroup", "utf8"),
-  };
+  try {
+    return {
+      mountInfo: readFileSync("/proc/self/mountinfo", "utf8"),
+      ownCgroups: readFileSync("/proc/self/cgroup", "utf8"),
+    };
+  } catch {
+    return { mountInfo: "", ownCgroups: "" };
+  }
 }
 
 /** Makes the parent directories. Never throws. */
