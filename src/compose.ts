@@ -10,6 +10,7 @@ import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
+import { parseFaultPoints, withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
 import { createExecution, type OpenSandbox } from "./runner/execution.ts";
@@ -26,7 +27,7 @@ import { createUnsandboxed } from "./sandbox/none.ts";
 import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-import { DEFAULT_TIMING, type Store, type StoreTiming, type WorkerRuntime } from "./store/store.ts";
+import { timingOf, type Store, type StoreTiming, type WorkerRuntime } from "./store/store.ts";
 
 /*
  * The only file that names concrete drivers: configuration in, ports out.
@@ -53,27 +54,30 @@ export async function openStorage(
   onFatal: (error: AppError) => void,
 ): Promise<Storage> {
   await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
+  const points = parseFaultPoints(config.faultPoints);
   const files = await openLocalFiles(config.jobDataDir, {
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
-  const timing = { ...DEFAULT_TIMING, leaseMs: config.leaseMs };
-  if (config.redisUrl === undefined) {
-    const store = await openSqliteStore({
-      path: join(config.jobDataDir, "jobs.sqlite"),
-      onFatal,
-    });
-    // The store belongs to this process alone, so whatever is not committed now never will be.
-    await removeAbandonedUploads(files, store, 0);
-    return { store, files, timing };
-  }
-  const store = await openRedisStore({
+  const timing = timingOf(config.leaseMs);
+  const store = withFaultPoints(await openStore(config, timing, onFatal), "store", points);
+  // The embedded store belongs to this process alone, so what is not committed in it now never will be.
+  await removeAbandonedUploads(files, store, store.kind === "sqlite" ? 0 : ABANDONED_UPLOAD_MS);
+  return { store, files: withFaultPoints(files, "files", points), timing };
+}
+
+async function openStore(
+  config: Config,
+  timing: StoreTiming,
+  onFatal: (error: AppError) => void,
+): Promise<Store> {
+  if (config.redisUrl === undefined)
+    return await openSqliteStore({ path: join(config.jobDataDir, "jobs.sqlite"), onFatal });
+  return await openRedisStore({
     url: config.redisUrl,
     prefix: config.redisPrefix,
     allowEviction: config.redisAllowEviction,
     timing,
   });
-  await removeAbandonedUploads(files, store, ABANDONED_UPLOAD_MS);
-  return { store, files, timing };
 }
 
 async function removeAbandonedUploads(
@@ -97,7 +101,12 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
   const { store, files, timing } = storage;
   const owner = processIdentity();
   const onError = (error: unknown) => report(messageOf(error));
-  const leases = createLeaseKeeper(store, { owner, leaseMs: timing.leaseMs, onError });
+  const leases = createLeaseKeeper(store, {
+    owner,
+    leaseMs: timing.leaseMs,
+    outageMs: config.outageSec * 1000,
+    onError,
+  });
   const reaper = createReaper(store, files, {
     sweepIntervalMs: timing.sweepIntervalMs,
     retentionMs: config.retentionSec * 1000,
@@ -132,7 +141,7 @@ export async function openSandbox(config: Config): Promise<OpenSandbox> {
   const runtimeDir = await makeRuntimeDirectory();
   const sandbox = await createSandbox(config, runtimeDir);
   return {
-    sandbox,
+    sandbox: withFaultPoints(sandbox, "sandbox", parseFaultPoints(config.faultPoints)),
     egress: createLocalEgress({
       directory: runtimeDir,
       extraAddresses: config.netExtraAddresses,

@@ -201,4 +201,10 @@ export const VARIABLES = {
     { min: 500, max: 3_600_000 },
     "A worker unheard of for this long has lost its jobs (Redis).",
   ),
+  outageSec: integer(
+    "OUTAGE_SEC",
+    60,
+    { min: 1, max: 86_400 },
+    "A worker that has not reached its store for this long ends what it runs: others may have it by now.",
+  ),
 } as const;

@@ -27,6 +27,8 @@ export interface Config extends VariableValues {
   readonly bounds: SpecBounds;
   /** PATH, for finding the runtimes of this machine. */
   readonly searchPath: string;
+  /** FAULT, which only test runs set: see platform/fault-points.ts. Not in the table, for it is no setting. */
+  readonly faultPoints: string;
 }
 
 /** The bounds whose default must not be above their ceiling, as [default, ceiling]. */
@@ -75,7 +77,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     diskMb: bound(BOUNDS.diskMb),
     outputMb: bound(BOUNDS.outputMb),
   };
-  return { ...config, bounds, searchPath: environment["PATH"] ?? "" };
+  return {
+    ...config,
+    bounds,
+    searchPath: environment["PATH"] ?? "",
+    faultPoints: environment["FAULT"] ?? "",
+  };
 }
 
 function isLoopback(host: string): boolean {

@@ -61,9 +61,11 @@ export function stopDeadlineMs(config: Config): number {
   return config.drainSec * 1000 + STOP_MARGIN_MS;
 }
 
-export function warnOfMissingSandbox(config: Config): void {
+export function warnOfDangers(config: Config): void {
   if (config.sandbox === "none")
     report("WARNING: SANDBOX=none: jobs run with all the rights of this service.");
+  if (config.faultPoints !== "")
+    report(`WARNING: FAULT=${config.faultPoints}: this process is told to kill or stop itself.`);
 }
 
 /** Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke. */

@@ -9,7 +9,7 @@ import {
   report,
   stopDeadlineMs,
   stopSignal,
-  warnOfMissingSandbox,
+  warnOfDangers,
 } from "./entry.ts";
 import { startAll } from "./lifecycle.ts";
 import { serve } from "./platform/serve.ts";
@@ -29,7 +29,7 @@ async function run(config: Config): Promise<void> {
   const worker = config.inlineWorker ? composeWorker(config, storage, report) : null;
   const signals = { draining: draining.signal, closing: closing.signal };
   const api = createApi(composeApiPorts(config, storage, { worker, ...signals, report }));
-  warnOfMissingSandbox(config);
+  warnOfDangers(config);
   const server = serve({
     hostname: config.host,
     port: config.port,

@@ -8,7 +8,7 @@ import {
   report,
   stopDeadlineMs,
   stopSignal,
-  warnOfMissingSandbox,
+  warnOfDangers,
 } from "./entry.ts";
 import { startAll } from "./lifecycle.ts";
 
@@ -23,7 +23,7 @@ async function run(config: Config): Promise<void> {
   const { onFatal, failed } = fatalSignal();
   const storage = await openStorage(config, onFatal);
   const worker = composeWorker(config, storage, report);
-  warnOfMissingSandbox(config);
+  warnOfDangers(config);
   const stopAll = await startAll(worker.services, report);
   report(`Working (store: ${storage.store.kind})`);
 

@@ -91,6 +91,11 @@ export class LogCollector {
     return this.#seq;
   }
 
+  /** Memory that is kept for resendAfter. */
+  get spoolBytes(): number {
+    return this.#spoolBytes;
+  }
+
   /** Takes bytes just read from one stream; resolves when there is room for more. */
   async write(stream: StreamName, chunk: Uint8Array): Promise<void> {
     const held = this.#held[stream];

@@ -11,6 +11,7 @@ import type { InstalledRuntime } from "../runtimes/runtime.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { AppendAnswer, LeaseKey, Store } from "../store/store.ts";
 import type { LeaseKeeper } from "./lease.ts";
+import type { StoredEnd } from "./recent-ends.ts";
 
 /** A store that does not answer is asked again this often. Every step is idempotent, so asking again is safe. */
 const RETRY_INTERVAL_MS = 250;
@@ -51,16 +52,17 @@ export async function runAttempt(
   };
   leases.hold(run);
   try {
-    const isFinished = await runToEnd(ports, job, {
+    const end = await runToEnd(ports, job, {
       ...options,
       lease,
       cancelled: cancelled.signal,
       fenced,
     }).catch((error: unknown) => {
       onError(error);
-      return false;
+      return null;
     });
-    if (!isFinished) await untilAnswered(() => store.release(lease));
+    if (end === null) await untilAnswered(() => store.release(lease));
+    else leases.ended(run, end);
   } catch (error) {
     onError(error);
   } finally {
@@ -76,12 +78,12 @@ interface RunOptions {
   readonly drained: AbortSignal;
 }
 
-/** Resolves to whether the job has ended in the store. */
+/** Resolves to the end that the store has acknowledged; to null where the job has not ended there. */
 async function runToEnd(
   ports: AttemptPorts,
   job: JobRecord,
   options: RunOptions,
-): Promise<boolean> {
+): Promise<StoredEnd | null> {
   const { store } = ports;
   const { lease, fenced, drained } = options;
   let patienceMs = FULL_STORE_PATIENCE_MS;
@@ -98,12 +100,31 @@ async function runToEnd(
   });
   const abandoned = AbortSignal.any([fenced.signal, drained]);
   const outcome = await outcomeOf(ports, job, { ...options, log, abandoned });
-  if (outcome === null || fenced.signal.aborted) return false;
+  if (outcome === null || fenced.signal.aborted) return null;
   await log.close();
+  const finish = () => finishWhole(store, { lease, outcome, log, signal: fenced.signal });
+  if (!(await finish())) return null;
+  const finishAgain = async () => {
+    await finish();
+  };
+  return { finishAgain, keptBytes: log.spoolBytes };
+}
+
+/** Ends the job once its log is whole. Resolves to false where the claim is not this one's any more, or the log is past mending. */
+async function finishWhole(
+  store: Store,
+  end: {
+    readonly lease: LeaseKey;
+    readonly outcome: Outcome;
+    readonly log: LogCollector;
+    readonly signal: AbortSignal;
+  },
+): Promise<boolean> {
+  const { lease, outcome, log, signal } = end;
   for (;;) {
-    if (fenced.signal.aborted) return false;
-    const end = { ...lease, lastSeq: log.lastSeq, outcome, log: log.size };
-    const answer = await untilAnswered(() => store.finish(end), fenced.signal);
+    if (signal.aborted) return false;
+    const request = { ...lease, lastSeq: log.lastSeq, outcome, log: log.size };
+    const answer = await untilAnswered(() => store.finish(request), signal);
     if (answer.kind !== "behind") return answer.kind === "finished";
     if (!(await log.resendAfter(answer.lastSeq))) return false;
   }

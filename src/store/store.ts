@@ -78,6 +78,8 @@ export interface BeatRequest {
   readonly owner: string;
   /** All that the owner is running now. */
   readonly held: readonly HeldClaim[];
+  /** What it has finished in the last seconds, in case that the store came back without them. */
+  readonly ended?: readonly HeldClaim[];
 }
 
 /** Claims, not jobs: a worker that has stalled may hold an old and a new claim of one job. */
@@ -86,6 +88,8 @@ export interface BeatAnswer {
   readonly cancelled: readonly HeldClaim[];
   /** Held claims whose lease is someone else's or a later claim's, has ended or is gone: stop running them. */
   readonly fenced: readonly HeldClaim[];
+  /** Claims of `ended` that the store still shows, or shows again, as running: finish is to be called once more. */
+  readonly unfinished: readonly HeldClaim[];
 }
 
 export type CancelAnswer =
@@ -183,7 +187,7 @@ export interface Store {
   /** Adds one entry to the log of a job this owner holds (I6). One call in flight per job. Wakes waitForEntries. */
   append(request: AppendRequest): Promise<AppendAnswer>;
 
-  /** Renews the leases of `held` (even one that has run out, as long as nobody swept it). */
+  /** Renews the leases of `held` (even one that has run out, as long as nobody swept it), and those of `unfinished`. */
   beat(request: BeatRequest): Promise<BeatAnswer>;
 
   /**
@@ -261,10 +265,15 @@ export interface StoreTiming {
   readonly sweepIntervalMs: number;
 }
 
-export const DEFAULT_TIMING: StoreTiming = {
-  leaseMs: 15_000,
-  sweepIntervalMs: 2_000,
-};
+/**
+ * Silence of three sweep intervals is taken for a pause of the store, and a beat comes every third of a lease or sooner:
+ * together less than one lease, so that no lease runs out in a silence that is not yet one.
+ */
+export function timingOf(leaseMs: number): StoreTiming {
+  return { leaseMs, sweepIntervalMs: Math.min(2_000, leaseMs / 6) };
+}
+
+export const DEFAULT_TIMING: StoreTiming = timingOf(15_000);
 
 /** The retry reasons that the two ways of handing a job back record. */
 export const RETRY_REASON = {

@@ -25,7 +25,7 @@ async function attempt(script: string, store: Store, options?: PrepareOptions) {
       ...workshop,
       store,
       runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
-      leases: createLeaseKeeper(store, { owner: "me", leaseMs: 1000, onError }),
+      leases: createLeaseKeeper(store, { owner: "me", leaseMs: 1000, outageMs: 60_000, onError }),
       owner: "me",
       onError,
     },

@@ -39,7 +39,12 @@ async function startRunner(
   const onError = (error: unknown) => {
     throw error;
   };
-  const leases = createLeaseKeeper(store, { owner: OWNER, leaseMs: 300, onError });
+  const leases = createLeaseKeeper(store, {
+    owner: OWNER,
+    leaseMs: 300,
+    outageMs: 60_000,
+    onError,
+  });
   const runner = createRunner(
     {
       ...workshop,
@@ -171,6 +176,7 @@ describe("the runner", () => {
     const leases = createLeaseKeeper(real, {
       owner: OWNER,
       leaseMs: 300,
+      outageMs: 60_000,
       onError: () => undefined,
     });
     const runner = createRunner(

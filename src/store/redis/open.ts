@@ -9,6 +9,7 @@ import { finish, release, requestCancel } from "./finish.ts";
 import { keysOf } from "./keys.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
 import { get, list, queuePosition } from "./query.ts";
+import { RestartGrace } from "./restart-grace.ts";
 import { expired, remove } from "./retain.ts";
 import { checkServer } from "./server-check.ts";
 import { releaseOwner, sweep } from "./sweep.ts";
@@ -50,7 +51,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   }
   const doorbell = new Doorbell({ url, data, wakeKey: keys.wake });
   const tail = new LogTail({ url, data, keys });
-  return storeOf({ data, keys, timing }, doorbell, tail);
+  return storeOf({ data, keys, timing, grace: new RestartGrace(data) }, doorbell, tail);
 }
 
 /** The port's members, each in the file of its moment of a job's life. */
