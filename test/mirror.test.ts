@@ -24,6 +24,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "api/job-view.ts": "e2e/jobs.test.ts",
   "api/jobs.ts": "e2e/jobs.test.ts",
   "api/logs.ts": "e2e/streaming.test.ts",
+  "api/openapi-examples.ts": "api/openapi.test.ts",
   "api/openapi-schemas.ts": "api/openapi.test.ts",
   "api/server-info.ts": "api/openapi.test.ts",
   "api/upload.ts": "e2e/upload.test.ts",

@@ -4,9 +4,10 @@ import { type Static, Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 
 import { AppError, messageOf } from "../errors.ts";
-import type { JobFilter, JobRecord } from "../jobs/job.ts";
+import type { JobFilter, JobRecord, NewJob } from "../jobs/job.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
+import { digestOf, idempotencyKeyOf, keyReused } from "./idempotency.ts";
 import { jobView, listedJobView } from "./job-view.ts";
 import type { ApiPorts } from "./ports.ts";
 import { receiveUpload, type UploadedJob } from "./upload.ts";
@@ -68,6 +69,7 @@ async function submit(ports: ApiPorts, request: Request): Promise<Response> {
   const sandbox = ports.sandbox();
   if (sandbox !== null && !sandbox.ready)
     throw new AppError("sandbox_unavailable", sandbox.problems.join(" "), { retryAfterSec: 30 });
+  const key = idempotencyKeyOf(request);
   const id = randomUUID();
   const upload = await ports.files.beginUpload(id);
   let job: JobRecord;
@@ -75,19 +77,32 @@ async function submit(ports: ApiPorts, request: Request): Promise<Response> {
     const received = await receiveUpload(request, upload, ports.upload);
     const checked = await checkJob(ports, received);
     await upload.commit();
-    job = await ports.store.submit({ id, ...checked });
+    job = await storeJob(ports, { id, ...checked }, key);
   } catch (error) {
     // Without an answer the job may be stored: then its files must stay, until somebody finds out that it is not.
     const isUnknown = error instanceof AppError && error.code === "store_unavailable";
     if (!isUnknown) await upload.discard();
     throw error;
   }
-  // The job is stored, whatever becomes of the marker.
-  await upload.confirm().catch((error: unknown) => ports.onError(error, id));
+  const isReplay = job.id !== id;
+  // The answer stands, whatever becomes of the files that are not needed, or of the marker of those that are.
+  const settled = isReplay ? upload.discard() : upload.confirm();
+  await settled.catch((error: unknown) => ports.onError(error, id));
   return Response.json(await describeJob(ports, job), {
     status: 202,
-    headers: { Location: `/jobs/${id}` },
+    headers: {
+      Location: `/jobs/${job.id}`,
+      ...(isReplay && { "Idempotent-Replayed": "true" }),
+    },
   });
+}
+
+/** The job's record; with a key that was sent before, that of the first job. */
+async function storeJob(ports: ApiPorts, job: NewJob, key: string | null): Promise<JobRecord> {
+  if (key === null) return await ports.store.submit(job);
+  const stored = await ports.store.submitOnce({ job, key, digest: digestOf(job) });
+  if (stored === "mismatch") throw keyReused();
+  return stored;
 }
 
 async function checkJob(ports: ApiPorts, { spec: text, files }: UploadedJob) {

@@ -123,6 +123,17 @@ export interface ListAnswer {
   readonly nextCursor?: string;
 }
 
+/** A submit that a client may repeat: however often it does, there is one job. */
+export interface SubmitOnceRequest {
+  readonly job: NewJob;
+  /** Names the client's intention; remembered for SUBMIT_ONCE_TTL_MS. */
+  readonly key: string;
+  /** Of all that the client sent: the same key with another digest is a mistake of the client's. */
+  readonly digest: string;
+}
+
+export const SUBMIT_ONCE_TTL_MS = 24 * 60 * 60 * 1000;
+
 export interface ReadLogRequest {
   readonly id: string;
   /** The first entry to read, inclusive. An id that does not exist means the next one after it. */
@@ -153,6 +164,12 @@ export interface Store {
    * Durable once resolved (I1). A second call with the same id changes nothing. Resolves to the record.
    */
   submit(job: NewJob): Promise<JobRecord>;
+
+  /**
+   * As submit, unless a job was stored under this key before and is still there: then that job's record (its id tells it
+   * from a new one) where the digest is the same, else `mismatch`. The key is remembered in the step that stores the job.
+   */
+  submitOnce(request: SubmitOnceRequest): Promise<JobRecord | "mismatch">;
 
   /** The record, or null where there is none (never submitted, or removed). */
   get(id: string): Promise<JobRecord | null>;
