@@ -8,6 +8,8 @@ export interface RunningService {
   readonly url: string;
   readonly pid: number;
   readonly dataDir: string;
+  /** Resolves to the exit code when the process is gone, however it ended. */
+  readonly exited: Promise<number>;
   /** Everything it has written to stderr so far. */
   output(): string;
   /** Resolves once its output matches; rejects when it ends without. */
