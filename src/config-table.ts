@@ -201,4 +201,16 @@ export const VARIABLES = {
     { min: 500, max: 3_600_000 },
     "A worker unheard of for this long has lost its jobs (Redis).",
   ),
+  logLevel: choice(
+    "LOG_LEVEL",
+    ["error", "warn", "info", "debug"],
+    "info",
+    "What of the service's own log is written: this level and those before it, of error, warn, info, debug.",
+  ),
+  logFormat: choice(
+    "LOG_FORMAT",
+    ["auto", "json", "text"],
+    "auto",
+    "json: an object per line; text: for people; auto: text on a terminal, else json.",
+  ),
 } as const;
