@@ -5,15 +5,17 @@ import { join } from "node:path";
 import type { ApiPorts } from "./api/ports.ts";
 import type { Config } from "./config.ts";
 import { createLocalEgress } from "./egress/local-egress.ts";
-import { type AppError, messageOf } from "./errors.ts";
+import type { AppError } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
+import type { Logger } from "./logger.ts";
 import { parseFaultPoints, withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
 import { createExecution, type OpenSandbox } from "./runner/execution.ts";
+import { createFailureReport } from "./runner/failures.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
 import { createRunner } from "./runner/runner.ts";
@@ -28,6 +30,7 @@ import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import { timingOf, type Store, type StoreTiming, type WorkerRuntime } from "./store/store.ts";
+import { watchStore } from "./store/watched-store.ts";
 
 /*
  * The only file that names concrete drivers: configuration in, ports out.
@@ -35,9 +38,6 @@ import { timingOf, type Store, type StoreTiming, type WorkerRuntime } from "./st
 
 /** An upload that nobody wrote to for this long was abandoned, on a volume that several processes share. */
 const ABANDONED_UPLOAD_MS = 60 * 60 * 1000;
-
-/** Takes one line about what the service does or what went wrong. */
-export type Report = (message: string) => void;
 
 export interface Storage {
   readonly store: Store;
@@ -51,6 +51,7 @@ export interface Storage {
  */
 export async function openStorage(
   config: Config,
+  log: Logger,
   onFatal: (error: AppError) => void,
 ): Promise<Storage> {
   await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
@@ -59,7 +60,11 @@ export async function openStorage(
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
   const timing = timingOf(config.leaseMs);
-  const store = withFaultPoints(await openStore(config, timing, onFatal), "store", points);
+  const store = withFaultPoints(
+    watched(await openStore(config, timing, onFatal), log),
+    "store",
+    points,
+  );
   // The embedded store belongs to this process alone, so what is not committed in it now never will be.
   await removeAbandonedUploads(files, store, store.kind === "sqlite" ? 0 : ABANDONED_UPLOAD_MS);
   return { store, files: withFaultPoints(files, "files", points), timing };
@@ -80,6 +85,15 @@ async function openStore(
   });
 }
 
+function watched(store: Store, log: Logger): Store {
+  return watchStore(store, {
+    onAway: (error) =>
+      log.error("store_away", `The job store does not answer: ${error.message}`, { error }),
+    onBack: (awayMs) =>
+      log.info("store_back", "The job store answers again.", { duration_ms: Math.round(awayMs) }),
+  });
+}
+
 async function removeAbandonedUploads(
   files: FileStore,
   store: Store,
@@ -97,32 +111,34 @@ export interface WorkerParts {
 }
 
 /** Wires a worker: leases, reaper, and the execution of jobs in the configured sandbox. Nothing is started. */
-export function composeWorker(config: Config, storage: Storage, report: Report): WorkerParts {
+export function composeWorker(config: Config, storage: Storage, parentLog: Logger): WorkerParts {
   const { store, files, timing } = storage;
   const owner = processIdentity();
-  const onError = (error: unknown) => report(messageOf(error));
+  const log = parentLog.child({ worker: owner });
+  const onError = createFailureReport(log);
   const leases = createLeaseKeeper(store, {
     owner,
     leaseMs: timing.leaseMs,
     outageMs: config.outageSec * 1000,
-    onError,
+    onError: (error) => onError("lease keeper", error),
   });
   const reaper = createReaper(store, files, {
     sweepIntervalMs: timing.sweepIntervalMs,
     retentionMs: config.retentionSec * 1000,
     abandonedUploadMs: ABANDONED_UPLOAD_MS,
     isDead: isDeadNeighbour,
-    onRecovered: (answer) => report(`Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
-    onError,
+    onRecovered: (answer) =>
+      log.warn("jobs_recovered", `Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
+    onError: (error) => onError("reaper", error),
   });
   const execution = createExecution({
     driver: config.sandbox,
-    report,
+    log,
     openSandbox: () => openSandbox(config),
     createRunner: ({ sandbox, egress }, installed, ready) => {
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { store, files, sandbox, egress, runtimes, leases, owner, onError, ready },
+        { store, files, sandbox, egress, runtimes, leases, owner, log, onError, ready },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },
@@ -180,10 +196,10 @@ export function composeApiPorts(
     readonly worker: WorkerParts | null;
     readonly draining: AbortSignal;
     readonly closing: AbortSignal;
-    readonly report: Report;
+    readonly log: Logger;
   },
 ): ApiPorts {
-  const { worker, draining, closing, report } = context;
+  const { worker, draining, closing, log } = context;
   const strict = config.strictRuntime;
   return {
     store,
@@ -199,7 +215,7 @@ export function composeApiPorts(
     heartbeatMs: config.heartbeatSec * 1000,
     draining,
     closing,
-    onError: (error, requestId) => report(`Request ${requestId} failed: ${describe(error)}`),
+    log,
   };
 }
 
@@ -209,8 +225,4 @@ async function announced(store: Store): Promise<readonly WorkerRuntime[]> {
   for (const worker of await store.workers())
     for (const runtime of worker.runtimes) byName.set(runtime.name, runtime);
   return [...byName.values()];
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

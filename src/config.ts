@@ -55,10 +55,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     const given = environment[variable.name];
     const parsed = given === undefined ? { value: variable.default } : variable.parse(given);
     if ("value" in parsed) values[field] = parsed.value;
-    else
+    else {
+      const shown = variable.withoutSecret?.(given ?? "") ?? given;
       problems.push(
-        `${variable.name} is ${JSON.stringify(given)}, but it should be ${parsed.expected}.`,
+        `${variable.name} is ${JSON.stringify(shown)}, but it should be ${parsed.expected}.`,
       );
+    }
   }
   if (problems.length > 0) throw new ConfigError(problems);
   // Every field of the table was filled by the parser that the table gives for it.

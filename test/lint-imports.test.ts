@@ -160,8 +160,13 @@ const IMPORT_RULES: readonly ImportRule[] = [
     ],
   },
   {
-    file: "src/lifecycle.ts",
+    file: "src/logger.ts",
     allowed: ["./errors.ts"],
+    refused: ["./config.ts", "./jobs/job.ts", "./platform/line-writer.ts", "node:fs"],
+  },
+  {
+    file: "src/lifecycle.ts",
+    allowed: ["./errors.ts", "./logger.ts"],
     refused: ["./api/app.ts", "./config.ts", "./store/redis/store.ts"],
   },
   {

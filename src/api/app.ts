@@ -2,14 +2,15 @@ import { randomUUID } from "node:crypto";
 
 import { Elysia, ValidationError } from "elysia";
 
-import { AppError, type FieldError } from "../errors.ts";
+import { AppError, type FieldError, messageOf } from "../errors.ts";
 import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
+import type { Logger } from "../logger.ts";
 import { artifactRoutes } from "./artifacts.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
 import { jobRoutes } from "./jobs.ts";
 import { logRoutes } from "./logs.ts";
 import { openApiDocument } from "./openapi.ts";
-import type { ApiPorts } from "./ports.ts";
+import type { ApiPorts, RoutePorts } from "./ports.ts";
 import { problemResponse } from "./problem.ts";
 import { serverInfoRoutes } from "./server-info.ts";
 
@@ -23,6 +24,9 @@ export interface Api {
 /** Wires routes, guard and errors. Whatever a request does, it is answered: with its result or with a problem body. */
 export function createApi(ports: ApiPorts): Api {
   const requestIds = new WeakMap<Request, string>();
+  const logOf = (request: Request) =>
+    ports.log.child({ request_id: requestIds.get(request) ?? "" });
+  const parts: RoutePorts = { ...ports, logOf };
   const app = new Elysia({
     // Without it, paths on short host names (http://api/jobs/1) are cut in the wrong place and answer 404.
     handler: { standardHostname: false },
@@ -34,8 +38,7 @@ export function createApi(ports: ApiPorts): Api {
       const requestId = requestIds.get(request) ?? "";
       const allowed = code === "NOT_FOUND" ? allowedMethods(request, routes) : [];
       const known = translate(error, code, { request, allowed });
-      const isOurs = !(known instanceof AppError) || known.code === "store_unavailable";
-      if (isOurs) ports.onError(error, requestId);
+      logFailure(logOf(request), known, requestId);
       const response = problemResponse(known, request, requestId);
       if (allowed.length > 0) response.headers.set("Allow", allowed.join(", "));
       return response;
@@ -46,8 +49,8 @@ export function createApi(ports: ApiPorts): Api {
       if (request.method === "OPTIONS") return new Response(null, { status: 204 });
       return undefined;
     })
-    .use(jobRoutes(ports))
-    .use(logRoutes(ports))
+    .use(jobRoutes(parts))
+    .use(logRoutes(parts))
     .use(artifactRoutes(ports))
     .use(serverInfoRoutes(ports))
     .get("/openapi.json", () => Response.json(openApiDocument()));
@@ -56,6 +59,7 @@ export function createApi(ports: ApiPorts): Api {
   return {
     routes,
     async fetch(received) {
+      const startedAtMs = performance.now();
       const isHead = received.method === "HEAD";
       const usable = withUsableUrl(received);
       // Elysia's own HEAD reads the whole body to learn its length, that of an endless stream too.
@@ -66,9 +70,30 @@ export function createApi(ports: ApiPorts): Api {
       response.headers.set("X-Request-Id", requestId);
       for (const [name, value] of Object.entries(corsHeaders(request, ports.callers)))
         response.headers.set(name, value);
+      logAnswer(logOf(request), received.method, { request, response, startedAtMs });
       return isHead ? await withoutStream(response) : response;
     },
   };
+}
+
+/** What is not the client's doing. A store that is away fails every request, and is told of once by who watches it. */
+function logFailure(log: Logger, error: unknown, requestId: string): void {
+  const message = `Request ${requestId} failed: ${messageOf(error)}`;
+  if (!(error instanceof AppError)) log.error("request_failed", message, { error });
+  else if (error.code === "store_unavailable") log.debug("request_failed", message, { error });
+}
+
+/** The time is that to the headers: a stream's end has an event of its own. */
+function logAnswer(
+  log: Logger,
+  method: string,
+  answer: { readonly request: Request; readonly response: Response; readonly startedAtMs: number },
+): void {
+  const { status } = answer.response;
+  const path = new URL(answer.request.url).pathname;
+  const duration = Math.round(performance.now() - answer.startedAtMs);
+  const fields = { method, path, status, duration_ms: duration };
+  log.debug("request_answered", "A request was answered.", fields);
 }
 
 /** A client's own id is taken over when it is fit for a header and a log line. */

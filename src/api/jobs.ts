@@ -9,7 +9,7 @@ import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
 import { digestOf, idempotencyKeyOf, keyReused } from "./idempotency.ts";
 import { jobView, listedJobView } from "./job-view.ts";
-import type { ApiPorts } from "./ports.ts";
+import type { ApiPorts, RoutePorts } from "./ports.ts";
 import { receiveUpload, type UploadedJob } from "./upload.ts";
 
 const DEFAULT_PAGE = 50;
@@ -32,7 +32,7 @@ export const ListQuery = Type.Object(
 );
 
 /** Submit, look at, list and cancel jobs. */
-export function jobRoutes(ports: ApiPorts) {
+export function jobRoutes(ports: RoutePorts) {
   return new Elysia({ name: "jobs" })
     .post("/jobs", ({ request }) => submit(ports, request), { parse: "none" })
     .get("/jobs", ({ query }) => listJobs(ports, query), { query: ListQuery })
@@ -40,7 +40,9 @@ export function jobRoutes(ports: ApiPorts) {
       const job = await findJob(ports, params.id);
       return Response.json(await describeJob(ports, job));
     })
-    .post("/jobs/:id/cancel", ({ params }) => cancel(ports, params.id), { parse: "none" });
+    .post("/jobs/:id/cancel", ({ params, request }) => cancel(ports, params.id, request), {
+      parse: "none",
+    });
 }
 
 /** The record of a job. Throws AppError `not_found`, also once the job has expired. */
@@ -63,7 +65,7 @@ async function describeJob({ store }: ApiPorts, job: JobRecord) {
   return jobView(job, position);
 }
 
-async function submit(ports: ApiPorts, request: Request): Promise<Response> {
+async function submit(ports: RoutePorts, request: Request): Promise<Response> {
   if (ports.draining.aborted)
     throw new AppError("draining", "The server is shutting down and takes no new jobs.");
   const sandbox = ports.sandbox();
@@ -85,9 +87,13 @@ async function submit(ports: ApiPorts, request: Request): Promise<Response> {
     throw error;
   }
   const isReplay = job.id !== id;
+  const log = ports.logOf(request).child({ job_id: job.id });
+  if (!isReplay) log.debug("job_submitted", "A job was submitted.");
   // The answer stands, whatever becomes of the files that are not needed, or of the marker of those that are.
   const settled = isReplay ? upload.discard() : upload.confirm();
-  await settled.catch((error: unknown) => ports.onError(error, id));
+  await settled.catch((error: unknown) => {
+    log.error("step_failed", `The files of the upload stayed: ${messageOf(error)}`, { error });
+  });
   return Response.json(await describeJob(ports, job), {
     status: 202,
     headers: {
@@ -172,10 +178,14 @@ function filterOf({ status, runtime, label }: Static<typeof ListQuery>): JobFilt
   };
 }
 
-async function cancel(ports: ApiPorts, id: string): Promise<Response> {
+async function cancel(ports: RoutePorts, id: string, request: Request): Promise<Response> {
   await findJob(ports, id);
   const answer = await ports.store.requestCancel(id);
   const job = await findJob(ports, id);
+  const fields = { job_id: id, status: job.status };
+  ports
+    .logOf(request)
+    .debug("job_cancel_asked", `The end of a job was asked for: ${answer}.`, fields);
   const status = answer === "ended" && isTerminal(job.status) ? 200 : 202;
   return Response.json(await describeJob(ports, job), { status });
 }

@@ -3,6 +3,7 @@ import { Elysia } from "elysia";
 
 import { AppError } from "../errors.ts";
 import type { JobRecord } from "../jobs/job.ts";
+import type { Logger } from "../logger.ts";
 import { parseEventId } from "../logs/events.ts";
 import {
   type AttemptSelection,
@@ -12,7 +13,7 @@ import {
   readSnapshot,
 } from "../logs/follow.ts";
 import { findJob } from "./jobs.ts";
-import type { ApiPorts } from "./ports.ts";
+import type { ApiPorts, RoutePorts } from "./ports.ts";
 import { frameStep, STREAM_OPENING } from "./sse.ts";
 
 const selection = {
@@ -37,7 +38,7 @@ export const StreamQuery = Type.Object(
 );
 
 /** What a job printed: as it is so far, and as it comes. */
-export function logRoutes(ports: ApiPorts) {
+export function logRoutes(ports: RoutePorts) {
   return new Elysia({ name: "logs" })
     .get("/jobs/:id/logs", ({ params, query }) => snapshot(ports, params.id, query), {
       query: SnapshotQuery,
@@ -81,7 +82,7 @@ async function snapshot(
 }
 
 async function stream(
-  ports: ApiPorts,
+  ports: RoutePorts,
   id: string,
   { query, request }: { query: Static<typeof StreamQuery>; request: Request },
 ): Promise<Response> {
@@ -103,7 +104,8 @@ async function stream(
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
-  return new Response(streamBody(steps, gone), {
+  const log = ports.logOf(request).child({ job_id: id });
+  return new Response(streamBody(logged(steps, log), gone), {
     headers: {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-store, no-transform",
@@ -111,6 +113,18 @@ async function stream(
       "X-Content-Type-Options": "nosniff",
     },
   });
+}
+
+/** The same steps, their begin and end logged; the end also where the client has gone. */
+async function* logged(steps: AsyncGenerator<FollowStep>, log: Logger): AsyncGenerator<FollowStep> {
+  const openedAtMs = performance.now();
+  log.debug("stream_opened", "A stream of a job's log was opened.");
+  try {
+    yield* steps;
+  } finally {
+    const duration = Math.round(performance.now() - openedAtMs);
+    log.debug("stream_closed", "A stream of a job's log was closed.", { duration_ms: duration });
+  }
 }
 
 /** Pulled by the client's own pace: a slow one holds one page of the log, and no queue. */

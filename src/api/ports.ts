@@ -1,4 +1,5 @@
 import type { FileStore } from "../files/file-store.ts";
+import type { Logger } from "../logger.ts";
 import type { SpecRules } from "../jobs/spec.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
@@ -22,6 +23,11 @@ export interface ApiPorts {
   readonly draining: AbortSignal;
   /** Fires when its last job has ended or was handed back: streams end once they have said all there is. */
   readonly closing: AbortSignal;
-  /** Takes errors that the client is not told about. */
-  readonly onError: (error: unknown, requestId: string) => void;
+  readonly log: Logger;
+}
+
+/** What a route is given besides. */
+export interface RoutePorts extends ApiPorts {
+  /** `log`, with the request's id in every line. */
+  readonly logOf: (request: Request) => Logger;
 }

@@ -9,6 +9,7 @@ import { createRunner, type RunnerOptions } from "../../src/runner/runner.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { overridden } from "../support/overridden.ts";
+import { recordedLog } from "../support/recorded-log.ts";
 import { openWorkshop, type PrepareOptions, type Workshop } from "../support/workshop.ts";
 
 const OWNER = "the-runner";
@@ -52,7 +53,8 @@ async function startRunner(
       runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
       leases,
       owner: OWNER,
-      onError,
+      log: recordedLog().log,
+      onError: (_step, error) => onError(error),
       ready,
     },
     { slots: 2, drainMs: 10_000, ...options },
@@ -186,7 +188,8 @@ describe("the runner", () => {
         runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
         leases,
         owner: OWNER,
-        onError: (error) => errors.push(error),
+        log: recordedLog().log,
+        onError: (_step, error) => errors.push(error),
         ready: openGate(),
       },
       { slots: 2, drainMs: 10_000 },

@@ -80,7 +80,7 @@ export async function startWorker(
   options: ServiceOptions & { readonly dataDir: string },
 ): Promise<Omit<RunningService, "url">> {
   const child = startProcess("src/worker.ts", options);
-  await child.said(/^Working/m);
+  await child.said(/Working \(store/);
   return { ...child, dataDir: options.dataDir };
 }
 
