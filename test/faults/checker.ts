@@ -96,39 +96,35 @@ async function checkAttempt(
   const isWhole = attempt === job.attempt && job.status === "succeeded";
   for (const stream of STREAMS) {
     const stored = await snapshot(url, id, `?attempt=${attempt}&stream=${stream}`);
-    const text = stored.toString();
-    const written = oracle.text(attempt, stream);
-    checkText(`${what}, ${stream}`, { found: text, written, isWhole });
-    if (!Buffer.from(text).equals(stored)) throw new Violation("gap", `${what}: cut characters`);
+    const written = Buffer.from(oracle.text(attempt, stream));
+    if (!stored.equals(isWhole ? written : written.subarray(0, stored.length)))
+      throw differs(`${what}, ${stream}`, stored, written);
     const seen = eventsOf(pieces, attempt)
-      .map(({ data }) => JSON.parse(data) as { stream: string; text?: string })
+      .map(({ data }) => JSON.parse(data) as { stream: string; text?: string; b64?: string })
       .filter((piece) => piece.stream === stream)
-      .map((piece) => piece.text ?? "\u0000 not UTF-8")
-      .join("");
-    if (seen !== text) throw differs(`${what}: the stream's ${stream}`, seen, text);
+      .map(({ text, b64 }) => (text === undefined ? Buffer.from(b64 ?? "", "base64") : text));
+    const joined = Buffer.concat(seen.map((piece) => Buffer.from(piece)));
+    if (!joined.equals(stored)) throw differs(`${what}: the stream's ${stream}`, joined, stored);
+    // A program that was killed may have been in the middle of a character: then it is the last piece.
+    const cut = seen.findIndex((piece) => typeof piece !== "string");
+    if (cut !== -1 && (isWhole || cut !== seen.length - 1))
+      throw new Violation("gap", `${what}: a character of ${stream} was cut`);
   }
   const text = (await snapshot(url, id, `?attempt=${attempt}&stream=stdout`)).toString();
   const shown = eventsOf(lines, attempt).map(({ data }) => `${data}\n`);
   const normalised = text.replace(/\r\n?/g, "\n").replace(/([^\n])$/, "$1\n");
   if (shown.join("") !== normalised)
-    throw differs(`${what}: its lines`, shown.join(""), normalised);
+    throw differs(`${what}: its lines`, Buffer.from(shown.join("")), Buffer.from(normalised));
 }
 
-function checkText(
-  what: string,
-  text: { readonly found: string; readonly written: string; readonly isWhole: boolean },
-): void {
-  const { found, written, isWhole } = text;
-  if (isWhole ? found !== written : !written.startsWith(found)) throw differs(what, found, written);
-}
-
-function differs(what: string, found: string, wanted: string): Violation {
+function differs(what: string, found: Buffer, wanted: Buffer): Violation {
   let at = 0;
   while (at < found.length && found[at] === wanted[at]) at += 1;
-  const near = (text: string) => JSON.stringify(text.slice(Math.max(at - 40, 0), at + 60));
+  const near = (bytes: Buffer) =>
+    JSON.stringify(bytes.subarray(Math.max(at - 40, 0), at + 60).toString());
   return new Violation(
     "gap",
-    `${what} has ${found.length} characters of ${wanted.length} and differs at ${at}: ${near(found)} in place of ${near(wanted)}`,
+    `${what} has ${found.length} bytes of ${wanted.length} and differs at ${at}: ${near(found)} in place of ${near(wanted)}`,
   );
 }
 

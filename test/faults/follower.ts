@@ -19,6 +19,8 @@ export interface FollowOptions {
   /** Of connections: the share that the client itself cuts somewhere. */
   readonly cuts?: number;
   readonly deadlineMs: number;
+  /** The store may lose what it has acknowledged, so the client may be told to begin anew. */
+  readonly mayReset?: boolean;
 }
 
 /** Between two tries to reach an API that is being restarted: nobody tells a client when it is back. */
@@ -30,7 +32,7 @@ const RECONNECT_MS = 50;
  * for good, or has not ended at the deadline.
  */
 export async function follow(options: FollowOptions): Promise<readonly SeenEvent[]> {
-  const { url, path, random, cuts = 0.7, deadlineMs } = options;
+  const { url, path, random, cuts = 0.7, deadlineMs, mayReset = false } = options;
   const events: SeenEvent[] = [];
   const givesUpAtMs = performance.now() + deadlineMs;
   while (performance.now() < givesUpAtMs) {
@@ -45,7 +47,7 @@ export async function follow(options: FollowOptions): Promise<readonly SeenEvent
       });
       if (response.status === 204) return events;
       if (response.status === 200) {
-        if (await readEvents(response, events, cutAfterBytes)) return events;
+        if (await readEvents(response, events, { cutAfterBytes, mayReset })) return events;
       } else if (response.status !== 503)
         throw new Violation("loss", `${path} answered ${response.status} ${await response.text()}`);
     } catch (error) {
@@ -65,7 +67,7 @@ export async function follow(options: FollowOptions): Promise<readonly SeenEvent
 async function readEvents(
   response: Response,
   events: SeenEvent[],
-  cutAfterBytes: number,
+  { cutAfterBytes, mayReset }: { readonly cutAfterBytes: number; readonly mayReset: boolean },
 ): Promise<boolean> {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let text = "";
@@ -78,7 +80,8 @@ async function readEvents(
     for (const block of blocks) {
       const event = parseEvent(block);
       if (event === null) continue;
-      events.push(event);
+      if (event.name === "reset" && mayReset) events.length = 0;
+      else events.push(event);
       if (event.name === "end") return true;
     }
     if (readBytes > cutAfterBytes) return false;

@@ -6,7 +6,7 @@ import { runTrial, TEST_LEASE_MS, type TrialResult, violationOf } from "./trial.
 
 /*
  * The fault suite, many times over:
- *   bun run faults [--seeds 20] [--first-seed 1] [--only TEXT] [--store sqlite|redis] [--parallel 4] [--lease-ms 1000]
+ *   bun run faults [--seeds 20] [--first-seed 1] [--only TEXT] [--store sqlite|redis] [--parallel 4] [--lease-ms 1000] [--verbose]
  * With a lease that is not that of the tests only the rows whose recovery depends on it are run.
  */
 
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     store: { type: "string", default: "" },
     parallel: { type: "string", default: "4" },
+    verbose: { type: "boolean", default: false },
     "lease-ms": { type: "string", default: String(TEST_LEASE_MS) },
   },
 });
@@ -41,6 +42,7 @@ async function takeTrials(): Promise<void> {
   for (let next = trials.shift(); next !== undefined; next = trials.shift()) {
     const result = await runTrial(next.row, { ...next, leaseMs });
     results.push(result);
+    if (values.verbose) console.error(`${next.row.name}, ${next.store}, seed ${next.seed}: over`);
     if (violationOf(result) === null) continue;
     console.error(
       `FAILED ${next.row.name}, ${next.store}, seed ${next.seed}: ${String(result.error)}`,

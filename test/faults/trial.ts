@@ -34,6 +34,9 @@ export interface TrialResult {
 /** Short, so that a suite of many rows takes minutes. */
 export const TEST_LEASE_MS = 1_000;
 
+/** Above what any row needs. */
+const DEADLINE_MS = 180_000;
+
 /** Runs a row once. Never throws. */
 export async function runTrial(
   row: Row,
@@ -57,7 +60,13 @@ export async function runTrial(
   const note = (thrown: unknown) => {
     error ??= thrown;
   };
-  await row.run(trial).catch(note);
+  const deadline = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => deadline.reject(new Violation("loss", `not over after ${DEADLINE_MS / 1000} s`)),
+    DEADLINE_MS,
+  );
+  await Promise.race([row.run(trial), deadline.promise]).catch(note);
+  clearTimeout(timer);
   for (const world of worlds) await world.close({ hasFailed: error !== null }).catch(note);
   return { row, store, seed, error, recoveriesMs };
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { type JobJson, submissionForm } from "../support/client.ts";
@@ -13,6 +14,7 @@ import {
   removeDataDir,
   ROOT,
   type RunningService,
+  type StartAs,
   startService,
   startWorker,
 } from "../support/service.ts";
@@ -32,6 +34,8 @@ export interface WorldOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** On Redis too the API runs jobs itself. */
   readonly inline?: boolean;
+  /** The store may lose its last second, and clients of a stream then begin anew. */
+  readonly mayReset?: boolean;
 }
 
 /** An oracle job, and the streams of it that clients follow from the moment it was submitted. */
@@ -61,6 +65,7 @@ export class World {
   readonly #options: WorldOptions & { readonly leaseMs: number };
   readonly #processes: Process[] = [];
   readonly #markers: string[] = [];
+  readonly #closers: (() => Promise<void>)[] = [];
 
   private constructor(
     setting: Pick<World, "kind" | "random" | "dataDir" | "redis"> & { readonly port: number },
@@ -92,11 +97,15 @@ export class World {
   /** Where clients find the API. */
   readonly whereabouts = (): string => this.url;
 
-  async startApi(env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
+  async startApi(
+    env: Readonly<Record<string, string>> = {},
+    startAs?: StartAs,
+  ): Promise<RunningService> {
     const inline = this.kind === "sqlite" || this.#options.inline === true;
     const api = await startService({
       dataDir: this.dataDir,
       env: { PORT: String(this.#port), ...this.#env(), INLINE_WORKER: inline ? "1" : "0", ...env },
+      ...(startAs !== undefined && { startAs }),
     });
     this.#processes.push(api);
     return api;
@@ -143,6 +152,7 @@ export class World {
         path: `/jobs/${id}/logs/stream?attempt=all&${query}`,
         random: this.random,
         deadlineMs: PATIENCE_MS,
+        mayReset: this.#options.mayReset ?? false,
       });
     const tracked = {
       id,
@@ -193,14 +203,63 @@ export class World {
     }
   }
 
+  /** Resolves once the job has printed something. */
+  async untilPrinted({ id }: TrackedJob): Promise<void> {
+    await this.#untilSeen(id, /^data: \{"stream"/m);
+  }
+
+  /** Resolves to when the attempt was begun, in Unix milliseconds. */
+  async untilAttempt({ id }: TrackedJob, attempt: number): Promise<number> {
+    const [, epoch] = await this.#untilSeen(
+      id,
+      new RegExp(`^id: (\\d+)-0\\.0\ndata: \\{"attempt":${attempt}\\b`, "m"),
+    );
+    // An epoch is the time of its claim, unless a clock went back (store.ts).
+    return Number(epoch);
+  }
+
+  async #untilSeen(id: string, pattern: RegExp): Promise<RegExpExecArray> {
+    const response = await fetch(`${this.url}/jobs/${id}/logs/stream?attempt=all&format=json`);
+    let text = "";
+    for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      text += chunk;
+      const match = pattern.exec(text);
+      if (match !== null) return match;
+    }
+    throw new Violation("loss", `the stream ended before ${pattern}: ${text.slice(-300)}`);
+  }
+
+  /** The attempts that processes of the job belong to now. */
+  copiesOf({ oracle }: TrackedJob): readonly number[] {
+    return processesWith(oracle.marker).flatMap((pid) => {
+      const attempt = environmentOf(pid)["JOB_ATTEMPT"];
+      return attempt === undefined ? [] : [Number(attempt)];
+    });
+  }
+
+  /** `closer` is called once the world's processes are gone. */
+  onClose(closer: () => Promise<void>): void {
+    this.#closers.push(closer);
+  }
+
   /** Kills everything and removes it; `hasFailed`: a row that is lost already is not looked at again. */
   async close({ hasFailed }: { readonly hasFailed: boolean }): Promise<void> {
     try {
       await Promise.all(this.#processes.map((each) => each.kill9()));
       if (!hasFailed) await this.expectNoGuests();
     } finally {
+      for (const closer of this.#closers) await closer();
       await this.redis?.stop();
       await removeDataDir(this.dataDir);
     }
+  }
+}
+
+function environmentOf(pid: number): NodeJS.ProcessEnv {
+  try {
+    const pairs = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    return Object.fromEntries(pairs.map((pair) => pair.split("=", 2)));
+  } catch {
+    return {};
   }
 }

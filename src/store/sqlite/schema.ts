@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { AppError } from "../../errors.ts";
 import { Connection } from "./connection.ts";
+import { failureOf } from "./group-commit.ts";
 import { recoverAll } from "./handback.ts";
 
 const SCHEMA_VERSION = 3;
@@ -87,21 +88,37 @@ const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Opens the one writing connection. Creates the tables in a new file; in an old one, decides for what was running:
- * whoever ran it owned the file before this process and is gone. Throws AppError or what SQLite says.
+ * whoever ran it owned the file before this process and is gone. On a full disk that is done with what `makeRoom` sets
+ * free. Throws AppError or what SQLite says.
  */
-export function openForWriting(path: string): Connection {
+export function openForWriting(path: string, makeRoom: () => void = () => undefined): Connection {
   // Specs hold users' secrets (env, stdin). SQLite gives the -wal and -shm files the mode of this one.
   closeSync(openSync(path, "a", 0o600));
   const db = new Connection(path, { readOnly: false });
   try {
     setUp(db);
     prepareTables(db, path);
-    db.exec("BEGIN IMMEDIATE");
-    recoverAll(db);
-    db.exec("COMMIT");
+    try {
+      recover(db);
+    } catch (error) {
+      if (failureOf(error).code !== "storage_full") throw error;
+      makeRoom();
+      recover(db);
+    }
     return db;
   } catch (error) {
     db.close();
+    throw error;
+  }
+}
+
+function recover(db: Connection): void {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    recoverAll(db);
+    db.exec("COMMIT");
+  } catch (error) {
+    if (db.isTransaction) db.exec("ROLLBACK");
     throw error;
   }
 }

@@ -30,7 +30,7 @@ import { ThreadLink } from "./thread-link.ts";
 import { Wakeups } from "./wakeups.ts";
 
 export interface SqliteStoreOptions {
-  /** The database file; further ones of its name and `-wal`, `-shm` and `.lock` stand beside it. */
+  /** The database file; further ones of its name and `-wal`, `-shm`, `.lock` and `.reserve` stand beside it. */
   readonly path: string;
   /**
    * Called once if a thread of an open store dies, with a `store_unavailable` that says so in a sentence. From then on
