@@ -2,8 +2,10 @@ import { API_DEATH } from "./rows/api-death.ts";
 import { CANCEL } from "./rows/cancel.ts";
 import { DRAIN } from "./rows/drain.ts";
 import { NETWORK } from "./rows/network.ts";
+import { OUTPUT } from "./rows/output.ts";
 import { REDIS_DEATH } from "./rows/redis-death.ts";
 import { SQLITE_ROWS } from "./rows/sqlite.ts";
+import { STREAMS } from "./rows/streams.ts";
 import { WORKER_DEATH } from "./rows/worker-death.ts";
 import type { Row } from "./trial.ts";
 
@@ -16,4 +18,6 @@ export const ROWS: readonly Row[] = [
   ...SQLITE_ROWS,
   ...DRAIN,
   ...CANCEL,
+  ...STREAMS,
+  ...OUTPUT,
 ];

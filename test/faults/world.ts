@@ -229,6 +229,12 @@ export class World {
     throw new Violation("loss", `the stream ended before ${pattern}: ${text.slice(-300)}`);
   }
 
+  /** A stream to its end, over one connection. */
+  async wholeStream(path: string): Promise<readonly SeenEvent[]> {
+    const { random, whereabouts } = this;
+    return await follow({ url: whereabouts, path, random, cuts: 0, deadlineMs: PATIENCE_MS });
+  }
+
   /** The attempts that processes of the job belong to now. */
   copiesOf({ oracle }: TrackedJob): readonly number[] {
     return processesWith(oracle.marker).flatMap((pid) => {
