@@ -153,7 +153,8 @@ async function finishWhole(
   const { lease, outcome, log, fenced } = end;
   for (;;) {
     if (fenced.signal.aborted) return false;
-    const request = { ...lease, lastSeq: log.lastSeq, outcome, log: log.size };
+    const { lastSeq, size, isGapUnmarked: markGap } = log;
+    const request = { ...lease, lastSeq, outcome, log: size, markGap };
     const answer = await untilAnswered(() => store.finish(request), fenced.signal);
     if (answer.kind === "finished") return true;
     if (answer.kind === "fenced") fenced.abort();

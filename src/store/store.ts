@@ -58,6 +58,8 @@ export interface FinishRequest extends LeaseKey {
   readonly lastSeq: number;
   readonly outcome: Outcome;
   readonly log: LogSize;
+  /** No entry tells of all `log.droppedBytes`, e.g. because there was no room for it: a gap entry is to come before the end. */
+  readonly markGap?: boolean;
 }
 
 export type FinishAnswer =

@@ -1,5 +1,6 @@
 import { API_DEATH } from "./rows/api-death.ts";
 import { CANCEL } from "./rows/cancel.ts";
+import { CLOCKS } from "./rows/clocks.ts";
 import { DRAIN } from "./rows/drain.ts";
 import { NETWORK } from "./rows/network.ts";
 import { OUTPUT } from "./rows/output.ts";
@@ -15,6 +16,7 @@ export const ROWS: readonly Row[] = [
   ...API_DEATH,
   ...REDIS_DEATH,
   ...NETWORK,
+  ...CLOCKS,
   ...SQLITE_ROWS,
   ...DRAIN,
   ...CANCEL,

@@ -1,3 +1,4 @@
+import { messageOf } from "../../src/errors.ts";
 import { createRandom, type Random } from "./random.ts";
 import { Violation } from "./violation.ts";
 import { type StoreKind, World, type WorldOptions } from "./world.ts";
@@ -27,7 +28,7 @@ export interface TrialResult {
   readonly store: StoreKind;
   readonly seed: number;
   /** null when every promise held. */
-  readonly error: unknown;
+  readonly error: Error | null;
   readonly recoveriesMs: readonly number[];
 }
 
@@ -56,9 +57,9 @@ export async function runTrial(
     },
     recovered: (ms) => void recoveriesMs.push(ms),
   };
-  let error: unknown = null;
+  let error: Error | null = null;
   const note = (thrown: unknown) => {
-    error ??= thrown;
+    error ??= thrown instanceof Error ? thrown : new Error(messageOf(thrown));
   };
   const deadline = Promise.withResolvers<never>();
   const timer = setTimeout(

@@ -116,15 +116,12 @@ export class World {
     env: Readonly<Record<string, string>> = {},
     { isRemote = false }: { readonly isRemote?: boolean } = {},
   ): Promise<Process> {
-    const prefix = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"'];
     const hostName = `remote-${crypto.randomUUID().slice(0, 8)}`;
+    const elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', hostName];
     const worker = await startWorker({
       dataDir: this.dataDir,
       env: { ...this.#env(), ...env },
-      ...(isRemote &&
-        isRoot && {
-          startAs: { prefix: [...prefix, hostName], root: ROOT, bun: process.execPath },
-        }),
+      startAs: { prefix: isRemote && isRoot ? elsewhere : [], root: ROOT, bun: process.execPath },
     });
     this.#processes.push(worker);
     return worker;

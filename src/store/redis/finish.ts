@@ -18,7 +18,7 @@ export async function finish(
   { data, keys, timing }: Context,
   request: FinishRequest,
 ): Promise<FinishAnswer> {
-  const { id, owner, epoch, lastSeq, outcome, log } = request;
+  const { id, owner, epoch, lastSeq, outcome, log, markGap = false } = request;
   const answer = await data.script(
     "finish",
     [...keys.shared, keys.job(id), keys.log(id)],
@@ -32,6 +32,7 @@ export async function finish(
       log.bytes,
       log.droppedBytes,
       lastSeq,
+      markGap ? 1 : 0,
     ],
   );
   if (answer === FENCED) return { kind: "fenced" };

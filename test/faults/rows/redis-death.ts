@@ -171,6 +171,9 @@ async function expectCut(world: World, job: TrackedJob): Promise<void> {
   const dropped = lengthOf(written) - lengthOf(text);
   if (record.log.dropped_bytes !== dropped)
     throw new Violation("gap", `${dropped} bytes are missing: ${JSON.stringify(record)}`);
+  const told = events.findLast(({ name }) => name === "gap")?.data;
+  if (dropped > 0 && told !== JSON.stringify({ dropped_bytes: dropped }))
+    throw new Violation("gap", `${dropped} bytes are missing, and the stream tells ${told}`);
 }
 
 export const REDIS_DEATH: readonly Row[] = [

@@ -81,7 +81,7 @@ for _ in range(${trial.random.int(120_000, 150_000)}): sys.stdout.write(line)
     const { id } = await world.submitOnce(crypto.randomUUID(), loud);
     const stream = await (await fetch(`${world.url}/jobs/${id}/logs/stream`)).text();
     if (!/event: gap\n/.test(stream) || !/event: end\n/.test(stream))
-      throw new Violation("loss", `a job on a full disk: ${stream.slice(-300)}`);
+      throw new Violation("loss", `a job on a full disk: ${stream.slice(-300)} ${api.output()}`);
     const job = await getJob(world.url, id);
     const kept = (await (await fetch(`${world.url}/jobs/${id}/logs`)).arrayBuffer()).byteLength;
     if (job.status !== "succeeded" || job.log.dropped_bytes === 0 || kept !== job.log.bytes)
