@@ -11,6 +11,7 @@ import { openLocalFiles } from "./files/local.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
+import { createLogHub } from "./logs/hub.ts";
 import { parseFaultPoints, withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
@@ -203,6 +204,7 @@ export function composeApiPorts(
   const strict = config.strictRuntime;
   return {
     store,
+    logs: createLogHub(store),
     files,
     runtimes: async () =>
       createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {
