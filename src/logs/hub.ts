@@ -44,8 +44,8 @@ export interface LogReader {
 
 type Entries = readonly LogEntry[] | "gone";
 
-/** One hub serves all the readers that a process has of a store. */
-export function createLogHub(store: HubStore): LogHub {
+/** One hub serves all the readers that a process has of a store. Tests look at a quiet log more often. */
+export function createLogHub(store: HubStore, quietLookMs = QUIET_LOOK_MS): LogHub {
   const logs = new Map<string, SharedLog>();
   return {
     async find(jobId, id) {
@@ -55,7 +55,7 @@ export function createLogHub(store: HubStore): LogHub {
       return entry !== undefined && compareEntryIds(entry, id) === 0 ? entry : null;
     },
     open(jobId) {
-      const log = logs.get(jobId) ?? new SharedLog(store, jobId);
+      const log = logs.get(jobId) ?? new SharedLog(store, jobId, quietLookMs);
       logs.set(jobId, log);
       log.readers += 1;
       let isOpen = true;
@@ -79,6 +79,7 @@ class SharedLog {
   readers = 0;
   readonly #store: HubStore;
   readonly #id: string;
+  readonly #quietLookMs: number;
   readonly #closed = new AbortController();
   readonly #waiters = new Set<Waiter>();
   /** Begins where the first reader does, and follows the one that is furthest. */
@@ -88,9 +89,10 @@ class SharedLog {
   /** There was nothing after the ring's end, and the one wait for it is not over. */
   #isQuiet = false;
 
-  constructor(store: HubStore, id: string) {
+  constructor(store: HubStore, id: string, quietLookMs: number) {
     this.#store = store;
     this.#id = id;
+    this.#quietLookMs = quietLookMs;
   }
 
   find(id: EntryId): LogEntry | null {
@@ -145,7 +147,7 @@ class SharedLog {
 
   async #stayQuiet(end: EntryId, { isAway }: { readonly isAway: boolean }): Promise<void> {
     this.#isQuiet = true;
-    const timeoutMs = isAway ? OUTAGE_PAUSE_MS : QUIET_LOOK_MS;
+    const timeoutMs = isAway ? OUTAGE_PAUSE_MS : this.#quietLookMs;
     await this.#untilMore(end, { isAway, timeoutMs }, this.#closed.signal);
     this.#isQuiet = false;
     for (const waiter of this.#waiters) waiter.wake();
