@@ -71,3 +71,8 @@ export function framesByteLength(frames: readonly Frame[]): number {
   for (const frame of frames) total += frame.bytes.length;
   return total;
 }
+
+/** Payload bytes of an entry; 0 for all that is not output. */
+export function entryByteLength(entry: LogEntry): number {
+  return entry.kind === "frames" ? framesByteLength(entry.frames) : 0;
+}

@@ -1,9 +1,9 @@
 import type { JobRecord } from "../jobs/job.ts";
 import {
   compareEntryIds,
+  entryByteLength,
   type EntryId,
   entryIdAfter,
-  framesByteLength,
   type LogEntry,
 } from "../jobs/log-entry.ts";
 import type { Store } from "../store/store.ts";
@@ -78,14 +78,10 @@ async function findStart(
   if (last !== null && after.epoch > last && record.epochs.includes(after.epoch)) return FINISHED;
   const isSelected = after.epoch >= first.epoch && (last === null || after.epoch <= last);
   const entry = isSelected ? await hub.find(request.id, after) : null;
-  if (entry === null || after.offset > sizeOf(entry)) return { ...fresh, isReset: true };
+  if (entry === null || after.offset > entryByteLength(entry)) return { ...fresh, isReset: true };
   if (entry.kind === "end") return FINISHED;
   if (entry.kind === "frames") return { from: after, skipBytes: after.offset, isReset: false };
   return { from: entryIdAfter(after), skipBytes: 0, isReset: false };
-}
-
-function sizeOf(entry: LogEntry): number {
-  return entry.kind === "frames" ? framesByteLength(entry.frames) : 0;
 }
 
 /** Where the selected attempts begin. */

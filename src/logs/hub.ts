@@ -1,5 +1,11 @@
 import { AppError } from "../errors.ts";
-import { compareEntryIds, type EntryId, entryIdBefore, type LogEntry } from "../jobs/log-entry.ts";
+import {
+  compareEntryIds,
+  entryByteLength,
+  type EntryId,
+  entryIdBefore,
+  type LogEntry,
+} from "../jobs/log-entry.ts";
 import { pause } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
 import { startWaiting, type Waiter } from "../store/waiter.ts";
@@ -15,6 +21,8 @@ import { EntryRing } from "./ring.ts";
 const RING_BYTES = 256 * 1024;
 /** A reader's page stays in memory for as long as its client does not read. */
 const PAGE_BYTES = 64 * 1024;
+/** After a page of the log's end that is smaller than this there is most likely no more. */
+const SHORT_PAGE_BYTES = PAGE_BYTES / 2;
 /** A store that is away is asked again this often. */
 const OUTAGE_PAUSE_MS = 500;
 /** A log that stays quiet is looked at this often, for the job may have been removed. */
@@ -86,7 +94,7 @@ class SharedLog {
   #ring: EntryRing | null = null;
   /** The read at the ring's end that is under way. */
   #reading: Promise<"more" | "nothing" | "gone"> | null = null;
-  /** There was nothing after the ring's end, and the one wait for it is not over. */
+  /** Nothing is known to follow the ring, and the one wait for more is not over. */
   #isQuiet = false;
 
   constructor(store: HubStore, id: string, quietLookMs: number) {
@@ -138,14 +146,20 @@ class SharedLog {
     if (entries === "gone") return "gone";
     if (entries !== "away" && entries.length > 0) {
       // A ring that began anew in the meantime has no place for these.
-      if (compareEntryIds(ring.end, end) === 0) ring.push(entries);
+      if (compareEntryIds(ring.end, end) !== 0) return "more";
+      ring.push(entries);
+      // Most likely that was all: the wait, which ends at once where it was not, spares a read that finds nothing.
+      const bytes = entries.reduce((total, entry) => total + entryByteLength(entry), 0);
+      if (bytes < SHORT_PAGE_BYTES) void this.#stayQuiet(ring.end, { isAway: false });
       return "more";
     }
-    if (!this.#isQuiet) void this.#stayQuiet(end, { isAway: entries === "away" });
+    void this.#stayQuiet(end, { isAway: entries === "away" });
     return "nothing";
   }
 
+  /** The one wait for what comes after `end`, unless there is one already. */
   async #stayQuiet(end: EntryId, { isAway }: { readonly isAway: boolean }): Promise<void> {
+    if (this.#isQuiet) return;
     this.#isQuiet = true;
     const timeoutMs = isAway ? OUTAGE_PAUSE_MS : this.#quietLookMs;
     await this.#untilMore(end, { isAway, timeoutMs }, this.#closed.signal);

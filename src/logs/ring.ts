@@ -1,8 +1,8 @@
 import {
   compareEntryIds,
+  entryByteLength,
   type EntryId,
   entryIdAfter,
-  framesByteLength,
   type LogEntry,
 } from "../jobs/log-entry.ts";
 
@@ -69,14 +69,16 @@ export class EntryRing {
 
   /** The entries from `from` on, up to the one that would pass `maxBytes` of payload, but at least one if there is one. */
   page(from: EntryId, maxBytes: number): readonly LogEntry[] {
-    const first = this.#indexOf(from);
+    const page: LogEntry[] = [];
     let bytes = 0;
-    let index = first;
-    for (; index < this.#entries.length; index++) {
-      bytes += payloadBytes(this.#entries[index]);
-      if (bytes > maxBytes && index > first) break;
+    for (let index = this.#indexOf(from); index < this.#entries.length; index++) {
+      const entry = this.#entries[index];
+      if (entry === undefined) break;
+      bytes += entryByteLength(entry);
+      if (bytes > maxBytes && page.length > 0) break;
+      page.push(entry);
     }
-    return this.#entries.slice(first, index);
+    return page;
   }
 
   /** The entry with just this id. */
@@ -98,11 +100,7 @@ export class EntryRing {
   }
 }
 
-function payloadBytes(entry: LogEntry | undefined): number {
-  return entry?.kind === "frames" ? framesByteLength(entry.frames) : 0;
-}
-
 function memoryBytes(entry: LogEntry): number {
   const frames = entry.kind === "frames" ? entry.frames.length : 0;
-  return payloadBytes(entry) + OBJECT_BYTES * (1 + frames);
+  return entryByteLength(entry) + OBJECT_BYTES * (1 + frames);
 }

@@ -53,6 +53,19 @@ export async function checkJob(
   return job;
 }
 
+/** A `?format=json` stream of a job with one attempt, held against its snapshot, all of both outputs. Throws a Violation. */
+export function checkPieces(
+  what: string,
+  events: readonly SeenEvent[],
+  snapshots: Readonly<Record<"stdout" | "stderr", string>>,
+): void {
+  checkOrder(events);
+  for (const stream of STREAMS) {
+    const seen = textOf(eventsOf(events, 1), stream);
+    if (seen !== snapshots[stream]) throw differs(`${what}: ${stream}`, seen, snapshots[stream]);
+  }
+}
+
 /** Every id greater than the one before, attempts counted from 1, no reset, and one end, at the end. */
 function checkOrder(events: readonly SeenEvent[]): void {
   let last: readonly number[] = [];
@@ -87,6 +100,15 @@ function eventsOf(events: readonly SeenEvent[], attempt: number): readonly SeenE
     .filter(({ name }) => name === "message");
 }
 
+/** All that pieces of one stream say. */
+function textOf(pieces: readonly SeenEvent[], stream: string): string {
+  return pieces
+    .map(({ data }) => JSON.parse(data) as { stream: string; text?: string })
+    .filter((piece) => piece.stream === stream)
+    .map((piece) => piece.text ?? "\u0000 not UTF-8")
+    .join("");
+}
+
 async function checkAttempt(
   url: string,
   { id, oracle, pieces, lines }: Observed,
@@ -100,11 +122,7 @@ async function checkAttempt(
     const written = oracle.text(attempt, stream);
     checkText(`${what}, ${stream}`, { found: text, written, isWhole });
     if (!Buffer.from(text).equals(stored)) throw new Violation("gap", `${what}: cut characters`);
-    const seen = eventsOf(pieces, attempt)
-      .map(({ data }) => JSON.parse(data) as { stream: string; text?: string })
-      .filter((piece) => piece.stream === stream)
-      .map((piece) => piece.text ?? "\u0000 not UTF-8")
-      .join("");
+    const seen = textOf(eventsOf(pieces, attempt), stream);
     if (seen !== text) throw differs(`${what}: the stream's ${stream}`, seen, text);
   }
   const text = (await snapshot(url, id, `?attempt=${attempt}&stream=stdout`)).toString();

@@ -27,7 +27,7 @@ describe("readers that share a log", () => {
   const print = (seq: number, bytes = 10) =>
     appendText(store, lease, { seq, text: "x".repeat(bytes) });
 
-  test("a hundred readers cost one read of each entry, and of the record one look per entry", async () => {
+  test("a hundred readers cost one read of each entry", async () => {
     const { store: watched, counts } = counted(store);
     const hub = createLogHub(watched);
     const count = 30;
@@ -56,10 +56,10 @@ describe("readers that share a log", () => {
     await Promise.all(readers);
     expect(seen).toEqual(seen.map(() => count + 2));
     expect(counts.entries).toBe(count + 2);
-    // After each that brings an entry one that finds no more, and only then a look at the record, and the wait; a wait
-    // may end for nothing.
-    for (const calls of [counts.reads, counts.gets, counts.waits])
-      expect(calls).toBeLessThanOrEqual(3 * (count + 2));
+    // A wait may end for nothing: then there is a read that brings nothing, and a look at the record.
+    expect(counts.reads).toBeLessThanOrEqual(1.5 * (count + 2));
+    expect(counts.gets).toBeLessThanOrEqual(0.5 * (count + 2));
+    expect(counts.waits).toBeLessThanOrEqual(1.5 * (count + 2));
   });
 
   test("readers that arrive later, or come back, are served from the ring", async () => {
