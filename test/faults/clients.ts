@@ -5,7 +5,7 @@ import { runRound, type RoundReport } from "./restart-round.ts";
 
 /*
  * A thousand clients through a restart of the API, twice; prints the table of the README:
- *   bun run clients [--clients 1000] [--crowds 4] [--jobs 4] [--lines 150] [--pause-ms 400]
+ *   bun run clients [--clients 1000] [--crowds 4] [--jobs 4] [--lines 100] [--pause-ms 400]
  */
 
 const { values } = parseArgs({
@@ -13,7 +13,7 @@ const { values } = parseArgs({
     clients: { type: "string", default: "1000" },
     crowds: { type: "string", default: "4" },
     jobs: { type: "string", default: "4" },
-    lines: { type: "string", default: "150" },
+    lines: { type: "string", default: "100" },
     "pause-ms": { type: "string", default: "400" },
   },
 });
@@ -29,7 +29,7 @@ function cellsOf(name: string, report: RoundReport): readonly string[] {
   return [
     name,
     clients.toString(),
-    `${crowd.failures.length}`,
+    crowd.failures.length.toString(),
     `${inSeconds(stopMs)}, ${inSeconds(startMs)}`,
     silences.map(inSeconds).join(", "),
     `${(idleBytes / MIB).toFixed(0)}, ${peaks.join(", ")} MiB`,
