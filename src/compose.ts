@@ -11,6 +11,7 @@ import { openLocalFiles } from "./files/local.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
+import { createLogHub } from "./logs/hub.ts";
 import { parseFaultPoints, withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
@@ -29,7 +30,8 @@ import { createUnsandboxed } from "./sandbox/none.ts";
 import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-import { timingOf, type Store, type StoreTiming, type WorkerRuntime } from "./store/store.ts";
+import type { Store, WorkerRuntime } from "./store/store.ts";
+import { timingOf, type StoreTiming } from "./store/timing.ts";
 import { watchStore } from "./store/watched-store.ts";
 
 /*
@@ -203,6 +205,7 @@ export function composeApiPorts(
   const strict = config.strictRuntime;
   return {
     store,
+    logs: createLogHub(store),
     files,
     runtimes: async () =>
       createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {

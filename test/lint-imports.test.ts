@@ -102,7 +102,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   },
   {
     file: "src/logs/imports.ts",
-    allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts"],
+    allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts", "../store/waiter.ts"],
     refused: ["../store/redis/log.ts", "../api/sse.ts", "../runner/loop.ts", "elysia"],
   },
   {

@@ -37,7 +37,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "sandbox/last-words.ts": "sandbox/supervised-guest.test.ts",
   "sandbox/running-guest.ts": "sandbox/supervised-guest.test.ts",
   "sandbox/tree-meter.ts": "sandbox/bubblewrap.test.ts",
-  "store/store.ts": "store/sqlite.test.ts",
+  "store/timing.ts": "store/sqlite.test.ts",
   "store/redis/": "store/redis.test.ts",
   "store/sqlite/": "store/sqlite.test.ts",
 };

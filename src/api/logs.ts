@@ -8,13 +8,14 @@ import { parseEventId } from "../logs/events.ts";
 import {
   type AttemptSelection,
   FINISHED,
+  type FollowEnd,
   type FollowStep,
   followLog,
   readSnapshot,
 } from "../logs/follow.ts";
 import { findJob } from "./jobs.ts";
 import type { ApiPorts, RoutePorts } from "./ports.ts";
-import { frameStep, STREAM_OPENING } from "./sse.ts";
+import { frameRestart, frameStep, STREAM_OPENING } from "./sse.ts";
 
 const selection = {
   stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
@@ -90,7 +91,7 @@ async function stream(
   const lastEventId = request.headers.get("last-event-id") ?? query.last_event_id ?? "";
   const gone = new AbortController();
   const steps = await followLog(
-    ports.store,
+    ports.logs,
     job,
     {
       id,
@@ -116,11 +117,14 @@ async function stream(
 }
 
 /** The same steps, their begin and end logged; the end also where the client has gone. */
-async function* logged(steps: AsyncGenerator<FollowStep>, log: Logger): AsyncGenerator<FollowStep> {
+async function* logged(
+  steps: AsyncGenerator<FollowStep, FollowEnd>,
+  log: Logger,
+): AsyncGenerator<FollowStep, FollowEnd> {
   const openedAtMs = performance.now();
   log.debug("stream_opened", "A stream of a job's log was opened.");
   try {
-    yield* steps;
+    return yield* steps;
   } finally {
     const duration = Math.round(performance.now() - openedAtMs);
     log.debug("stream_closed", "A stream of a job's log was closed.", { duration_ms: duration });
@@ -129,7 +133,7 @@ async function* logged(steps: AsyncGenerator<FollowStep>, log: Logger): AsyncGen
 
 /** Pulled by the client's own pace: a slow one holds one page of the log, and no queue. */
 function streamBody(
-  steps: AsyncGenerator<FollowStep>,
+  steps: AsyncGenerator<FollowStep, FollowEnd>,
   gone: AbortController,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
@@ -143,12 +147,16 @@ function streamBody(
         return;
       }
       const step = await steps.next();
-      if (step.done === true) controller.close();
-      else controller.enqueue(encoder.encode(frameStep(step.value)));
+      if (step.done !== true) {
+        controller.enqueue(encoder.encode(frameStep(step.value)));
+        return;
+      }
+      if (step.value === "stopped") controller.enqueue(encoder.encode(frameRestart(Math.random())));
+      controller.close();
     },
     async cancel() {
       gone.abort();
-      await steps.return(undefined);
+      await steps.return("over");
     },
   });
 }

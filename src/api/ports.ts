@@ -1,5 +1,6 @@
 import type { FileStore } from "../files/file-store.ts";
 import type { Logger } from "../logger.ts";
+import type { LogHub } from "../logs/hub.ts";
 import type { SpecRules } from "../jobs/spec.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
@@ -10,6 +11,8 @@ import type { UploadLimits } from "./upload.ts";
 /** All that the API needs from the rest of the process. */
 export interface ApiPorts {
   readonly store: Store;
+  /** In front of the same store, for everybody who follows a log. */
+  readonly logs: LogHub;
   readonly files: FileStore;
   /** What may be submitted now: this process's own runtimes, or what the workers have announced. */
   readonly runtimes: () => Promise<RuntimeRegistry<WorkerRuntime>>;

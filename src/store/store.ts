@@ -1,5 +1,5 @@
 import type { JobFilter, JobRecord, LogSize, NewJob } from "../jobs/job.ts";
-import type { AttemptReason, EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
+import type { EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
 
 /*
@@ -128,13 +128,11 @@ export interface ListAnswer {
 /** A submit that a client may repeat: however often it does, there is one job. */
 export interface SubmitOnceRequest {
   readonly job: NewJob;
-  /** Names the client's intention; remembered for SUBMIT_ONCE_TTL_MS. */
+  /** Names the client's intention; remembered for SUBMIT_ONCE_TTL_MS (timing.ts). */
   readonly key: string;
   /** Of all that the client sent: the same key with another digest is a mistake of the client's. */
   readonly digest: string;
 }
-
-export const SUBMIT_ONCE_TTL_MS = 24 * 60 * 60 * 1000;
 
 export interface ReadLogRequest {
   readonly id: string;
@@ -277,25 +275,3 @@ export interface Store {
   /** Ends waits, then connections and threads. Calls made after it reject with `store_unavailable`. */
   close(): Promise<void>;
 }
-
-/** Durations that drivers share; tests use shorter ones. */
-export interface StoreTiming {
-  readonly leaseMs: number;
-  readonly sweepIntervalMs: number;
-}
-
-/**
- * Silence of three sweep intervals is taken for a pause of the store, and a beat comes every third of a lease or sooner:
- * together less than one lease, so that no lease runs out in a silence that is not yet one.
- */
-export function timingOf(leaseMs: number): StoreTiming {
-  return { leaseMs, sweepIntervalMs: Math.min(2_000, leaseMs / 6) };
-}
-
-export const DEFAULT_TIMING: StoreTiming = timingOf(15_000);
-
-/** The retry reasons that the two ways of handing a job back record. */
-export const RETRY_REASON = {
-  sweep: "worker_lost",
-  release: "worker_drained",
-} as const satisfies Record<string, AttemptReason>;

@@ -53,6 +53,20 @@ export async function checkJob(
   return job;
 }
 
+/** A `?format=json` stream of a job with one attempt, held against its snapshot, all of both outputs. Throws a Violation. */
+export function checkPieces(
+  what: string,
+  events: readonly SeenEvent[],
+  snapshots: Readonly<Record<"stdout" | "stderr", string>>,
+): void {
+  checkOrder(events);
+  for (const stream of STREAMS) {
+    const seen = join(contentsOf(eventsOf(events, 1), stream));
+    const stored = Buffer.from(snapshots[stream]);
+    if (!seen.equals(stored)) throw differs(`${what}: ${stream}`, seen, stored);
+  }
+}
+
 /** Every id greater than the one before, attempts counted from 1, no reset, and one end, at the end. */
 function checkOrder(events: readonly SeenEvent[]): void {
   let last: readonly number[] = [];
@@ -87,6 +101,18 @@ function eventsOf(events: readonly SeenEvent[], attempt: number): readonly SeenE
     .filter(({ name }) => name === "message");
 }
 
+/** What pieces of one stream say: text, or bytes where that is not UTF-8. */
+function contentsOf(pieces: readonly SeenEvent[], stream: string): readonly (string | Buffer)[] {
+  return pieces
+    .map(({ data }) => JSON.parse(data) as { stream: string; text?: string; b64?: string })
+    .filter((piece) => piece.stream === stream)
+    .map(({ text, b64 }) => (text === undefined ? Buffer.from(b64 ?? "", "base64") : text));
+}
+
+function join(contents: readonly (string | Buffer)[]): Buffer {
+  return Buffer.concat(contents.map((content) => Buffer.from(content)));
+}
+
 async function checkAttempt(
   url: string,
   { id, oracle, pieces, lines }: Observed,
@@ -99,11 +125,8 @@ async function checkAttempt(
     const written = Buffer.from(oracle.text(attempt, stream));
     if (!stored.equals(isWhole ? written : written.subarray(0, stored.length)))
       throw differs(`${what}, ${stream}`, stored, written);
-    const seen = eventsOf(pieces, attempt)
-      .map(({ data }) => JSON.parse(data) as { stream: string; text?: string; b64?: string })
-      .filter((piece) => piece.stream === stream)
-      .map(({ text, b64 }) => (text === undefined ? Buffer.from(b64 ?? "", "base64") : text));
-    const joined = Buffer.concat(seen.map((piece) => Buffer.from(piece)));
+    const seen = contentsOf(eventsOf(pieces, attempt), stream);
+    const joined = join(seen);
     if (!joined.equals(stored)) throw differs(`${what}: the stream's ${stream}`, joined, stored);
     // A program that was killed may have been in the middle of a character: then it is the last piece.
     const cut = seen.findIndex((piece) => typeof piece !== "string");

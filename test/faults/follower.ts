@@ -18,6 +18,10 @@ export interface FollowOptions {
   readonly random: Random;
   /** Of connections: the share that the client itself cuts somewhere. */
   readonly cuts?: number;
+  /** Comes back when the server's `retry:` says, as an EventSource does; otherwise as soon as it can. */
+  readonly obeysRetry?: boolean;
+  /** Told of each connection that carries something; `silentMs`: since the one before it broke, null for the first. */
+  readonly onConnected?: (silentMs: number | null) => void;
   readonly deadlineMs: number;
   /** The store may lose what it has acknowledged, so the client may be told to begin anew. */
   readonly mayReset?: boolean;
@@ -32,24 +36,14 @@ const RECONNECT_MS = 50;
  * for good, or has not ended at the deadline.
  */
 export async function follow(options: FollowOptions): Promise<readonly SeenEvent[]> {
-  const { url, path, random, cuts = 0.7, deadlineMs, mayReset = false } = options;
-  const events: SeenEvent[] = [];
+  const { path, deadlineMs } = options;
+  const seen: Seen = { events: [], retryMs: RECONNECT_MS, brokeAtMs: null };
   const givesUpAtMs = performance.now() + deadlineMs;
   while (performance.now() < givesUpAtMs) {
-    const cutAfterBytes = random.next() < cuts ? random.int(0, 4_000) : Number.POSITIVE_INFINITY;
     const connection = new AbortController();
     const giveUp = setTimeout(() => connection.abort(), givesUpAtMs - performance.now());
     try {
-      const lastId = events.at(-1)?.id;
-      const response = await fetch(url() + path, {
-        signal: connection.signal,
-        ...(lastId !== undefined && { headers: { "Last-Event-ID": lastId } }),
-      });
-      if (response.status === 204) return events;
-      if (response.status === 200) {
-        if (await readEvents(response, events, { cutAfterBytes, mayReset })) return events;
-      } else if (response.status !== 503)
-        throw new Violation("loss", `${path} answered ${response.status} ${await response.text()}`);
+      if (await readConnection(options, seen, connection.signal)) return seen.events;
     } catch (error) {
       if (error instanceof Violation) throw error;
       // The connection broke, or there was nobody: what clients are for.
@@ -57,46 +51,66 @@ export async function follow(options: FollowOptions): Promise<readonly SeenEvent
       clearTimeout(giveUp);
       connection.abort();
     }
-    await delay(RECONNECT_MS);
+    seen.brokeAtMs ??= performance.now();
+    await delay(options.obeysRetry === true ? seen.retryMs : RECONNECT_MS);
   }
-  const tail = events.slice(-2).map((event) => JSON.stringify(event));
+  const tail = seen.events.slice(-2).map((event) => JSON.stringify(event));
   throw new Violation("loss", `${path} has not ended after ${deadlineMs} ms: ${tail.join(" ")}`);
 }
 
-/** Adds the events that are whole. true when the last was the end. */
-async function readEvents(
-  response: Response,
-  events: SeenEvent[],
-  { cutAfterBytes, mayReset }: { readonly cutAfterBytes: number; readonly mayReset: boolean },
+/** What a client has from all its connections so far. */
+interface Seen {
+  readonly events: SeenEvent[];
+  /** The last that the server has asked for. */
+  retryMs: number;
+  /** When the last connection that carried something ended; null while one does, and before the first. */
+  brokeAtMs: number | null;
+}
+
+/** One connection. true when the stream is over. */
+async function readConnection(
+  { url, path, random, cuts = 0.7, mayReset = false, onConnected }: FollowOptions,
+  seen: Seen,
+  signal: AbortSignal,
 ): Promise<boolean> {
+  const cutAfterBytes = random.next() < cuts ? random.int(0, 4_000) : Number.POSITIVE_INFINITY;
+  const lastId = seen.events.at(-1)?.id;
+  const response = await fetch(url() + path, {
+    signal,
+    ...(lastId !== undefined && { headers: { "Last-Event-ID": lastId } }),
+  });
+  if (response.status === 204) return true;
+  if (response.status === 503) return false;
+  if (response.status !== 200)
+    throw new Violation("loss", `${path} answered ${response.status} ${await response.text()}`);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let text = "";
   let readBytes = 0;
   for await (const chunk of response.body ?? []) {
+    if (readBytes === 0) onConnected?.(seen.brokeAtMs && performance.now() - seen.brokeAtMs);
+    seen.brokeAtMs = null;
     readBytes += chunk.length;
     text += decoder.decode(chunk, { stream: true });
     const blocks = text.split("\n\n");
     text = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const event = parseEvent(block);
-      if (event === null) continue;
-      if (event.name === "reset" && mayReset) events.length = 0;
-      else events.push(event);
-      if (event.name === "end") return true;
-    }
+    for (const block of blocks) if (takeBlock(block, seen, mayReset)) return true;
     if (readBytes > cutAfterBytes) return false;
   }
   return false;
 }
 
-/** null for a comment and for a `retry`. */
-function parseEvent(block: string): SeenEvent | null {
+/** Adds the event of a whole block; one with a comment or a `retry` alone has none. true when it was the end. */
+function takeBlock(block: string, seen: Seen, mayReset: boolean): boolean {
   const fields = new Map<string, string>();
   for (const line of block.split("\n")) {
     const colon = line.indexOf(": ");
     if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 2));
   }
-  const data = fields.get("data");
-  if (data === undefined) return null;
-  return { id: fields.get("id") ?? "", name: fields.get("event") ?? "message", data };
+  const [retry, data] = [fields.get("retry"), fields.get("data")];
+  if (retry !== undefined) seen.retryMs = Number(retry);
+  if (data === undefined) return false;
+  const name = fields.get("event") ?? "message";
+  if (name === "reset" && mayReset) seen.events.length = 0;
+  else seen.events.push({ id: fields.get("id") ?? "", name, data });
+  return name === "end";
 }

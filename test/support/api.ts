@@ -3,6 +3,7 @@ import { createApi } from "../../src/api/app.ts";
 import type { ApiPorts } from "../../src/api/ports.ts";
 import { loadConfig } from "../../src/config.ts";
 import { MIB } from "../../src/jobs/limits.ts";
+import { createLogHub } from "../../src/logs/hub.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import { type LoggedLine, recordedLog } from "./recorded-log.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
@@ -23,6 +24,7 @@ export async function openApi(): Promise<ApiUnderTest> {
   const { log, lines } = recordedLog();
   const ports: ApiPorts = {
     store: workshop.store,
+    logs: createLogHub(workshop.store),
     files: workshop.files,
     runtimes: () => Promise.resolve(createRuntimeRegistry([workshop.shell], { strict: false })),
     sandbox: () => null,

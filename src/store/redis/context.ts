@@ -1,4 +1,4 @@
-import type { StoreTiming } from "../store.ts";
+import type { StoreTiming } from "../timing.ts";
 import type { DataConnection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import type { RestartGrace } from "./restart-grace.ts";

@@ -1,6 +1,7 @@
 import { AppError } from "../../errors.ts";
 import type { JobRecord, NewJob } from "../../jobs/job.ts";
-import { SUBMIT_ONCE_TTL_MS, type SubmitOnceRequest } from "../store.ts";
+import type { SubmitOnceRequest } from "../store.ts";
+import { SUBMIT_ONCE_TTL_MS } from "../timing.ts";
 import { decodeRecord, encodeNewJob } from "./codec.ts";
 import type { Context } from "./context.ts";
 

@@ -1,7 +1,7 @@
 import { endNote } from "../../jobs/job.ts";
 import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest, LeaseKey } from "../store.ts";
-import { RETRY_REASON } from "../store.ts";
+import { RETRY_REASON } from "../../jobs/retry.ts";
 import type { Context } from "./context.ts";
 
 /** An outcome and its end note as the scripts take them. */

@@ -1,5 +1,6 @@
 import { AppError } from "../../errors.ts";
-import { DEFAULT_TIMING, type Store, type StoreTiming } from "../store.ts";
+import type { Store } from "../store.ts";
+import { DEFAULT_TIMING, type StoreTiming } from "../timing.ts";
 import { beat, claim, leaseOwners } from "./claim.ts";
 import { DataConnection } from "./connection.ts";
 import type { Context } from "./context.ts";

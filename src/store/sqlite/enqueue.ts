@@ -1,5 +1,5 @@
 import type { AttemptReason } from "../../jobs/log-entry.ts";
-import { SUBMIT_ONCE_TTL_MS } from "../store.ts";
+import { SUBMIT_ONCE_TTL_MS } from "../timing.ts";
 import type { RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
