@@ -9,9 +9,9 @@ export interface TcpProxy {
   readonly port: number;
   /**
    * The next chunk that the server sends is lost, and its connection fails; with `to`, the first chunk after the client
-   * has sent that text. New connections work.
+   * has sent that text that has at least so many bytes. New connections work.
    */
-  loseNextReply(how: Failure, to?: string): void;
+  loseNextReply(how: Failure, to?: string, minBytes?: number): void;
   /** How many replies were lost so far. */
   readonly lostReplies: () => number;
   /** Resolves as soon as one more reply is lost. */
@@ -26,6 +26,7 @@ export interface TcpProxy {
 interface Plan {
   readonly how: Failure;
   readonly to: string | undefined;
+  readonly minBytes: number;
 }
 
 /** A request is at most so much longer than the text that it is known by, or it is not found where two chunks meet. */
@@ -42,7 +43,7 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     const wire = openWire(client, targetPort, {
       isDead: () => isBlackHole,
       failureFor: (isExpected) => {
-        if (plan === null || !isExpected(plan.to)) return null;
+        if (plan === null || !isExpected(plan)) return null;
         const { how } = plan;
         plan = null;
         lost += 1;
@@ -60,8 +61,8 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   if (address === null || typeof address === "string") throw new Error("No port");
   return {
     port: address.port,
-    loseNextReply: (how, to) => {
-      plan = { how, to };
+    loseNextReply: (how, to, minBytes = 0) => {
+      plan = { how, to, minBytes };
     },
     lostReplies: () => lost,
     replyLost: () => lostOne.promise,
@@ -92,7 +93,7 @@ function openWire(
   targetPort: number,
   proxy: {
     readonly isDead: () => boolean;
-    readonly failureFor: (isExpected: (to: string | undefined) => boolean) => Failure | null;
+    readonly failureFor: (isExpected: (plan: Plan) => boolean) => Failure | null;
     readonly onClosed: () => void;
   },
 ): Wire {
@@ -123,7 +124,9 @@ function openWire(
   });
   upstream.on("data", (chunk: Buffer) => {
     if (isGone()) return;
-    const failure = proxy.failureFor((to) => to === undefined || sent.includes(to));
+    const failure = proxy.failureFor(
+      ({ to, minBytes }) => (to === undefined || sent.includes(to)) && chunk.length >= minBytes,
+    );
     sent = "";
     if (failure === null) client.write(chunk);
     else if (failure === "cut") end();

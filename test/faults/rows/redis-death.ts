@@ -71,6 +71,32 @@ const lastSecond: Row = {
   },
 };
 
+/**
+ * What is gone are claims, log tails and ends, of jobs that were submitted before: their workers know all of it, and none
+ * may run again.
+ */
+const hostCrash: Row = {
+  name: "redis host crash that loses the last second",
+  stores: REDIS,
+  async run(trial) {
+    const options = { redis: { appendFsync: "everysec" }, mayReset: true } as const;
+    const world = await trial.open(options);
+    await Promise.all([world.startApi(), world.startWorker(), world.startWorker()]);
+    // With free slots when the server comes back: it must not take what seems to wait, but runs.
+    const idle = await world.startWorker({ WORKER_CONCURRENCY: "10" });
+    process.kill(idle.pid, "SIGSTOP");
+    const submit = () => world.submit({ lines: trial.random.int(2, 100), pauseMs: 15 });
+    const jobs = await Promise.all(Array.from({ length: 10 }, submit));
+    await Bun.sleep(trial.random.int(0, 400));
+    const crash = await world.redis?.prepareHostCrash();
+    await Bun.sleep(trial.random.int(50, 1_000));
+    process.kill(idle.pid, "SIGCONT");
+    await crash?.();
+    await expectResumed(trial, world);
+    await expectUndisturbed(world, jobs);
+  },
+};
+
 const frozen: readonly Row[] = [3_000, 20_000].map((ms) => ({
   name: `redis SIGSTOP for ${ms / 1000} s`,
   stores: REDIS,
@@ -179,6 +205,7 @@ async function expectCut(world: World, job: TrackedJob): Promise<void> {
 export const REDIS_DEATH: readonly Row[] = [
   ...killed,
   lastSecond,
+  hostCrash,
   ...frozen,
   paused,
   flushed,
