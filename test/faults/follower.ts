@@ -37,7 +37,7 @@ const RECONNECT_MS = 50;
  */
 export async function follow(options: FollowOptions): Promise<readonly SeenEvent[]> {
   const { path, deadlineMs } = options;
-  const seen: Seen = { events: [], retryMs: RECONNECT_MS, brokeAtMs: null };
+  const seen: Seen = { events: [], retryMs: RECONNECT_MS, brokeAtMs: null, lostEpoch: null };
   const givesUpAtMs = performance.now() + deadlineMs;
   while (performance.now() < givesUpAtMs) {
     const connection = new AbortController();
@@ -65,6 +65,12 @@ interface Seen {
   retryMs: number;
   /** When the last connection that carried something ended; null while one does, and before the first. */
   brokeAtMs: number | null;
+  /** Of what was reset: the job may have lost some of its log, but still runs under the same claim. null after that. */
+  lostEpoch: string | null;
+}
+
+function epochOf(event: SeenEvent | undefined): string | null {
+  return event?.id.split("-")[0] ?? null;
 }
 
 /** One connection. true when the stream is over. */
@@ -110,7 +116,15 @@ function takeBlock(block: string, seen: Seen, mayReset: boolean): boolean {
   if (retry !== undefined) seen.retryMs = Number(retry);
   if (data === undefined) return false;
   const name = fields.get("event") ?? "message";
-  if (name === "reset" && mayReset) seen.events.length = 0;
-  else seen.events.push({ id: fields.get("id") ?? "", name, data });
+  if (name === "reset" && mayReset) {
+    seen.lostEpoch = epochOf(seen.events.at(-1));
+    seen.events.length = 0;
+    return false;
+  }
+  const event = { id: fields.get("id") ?? "", name, data };
+  if (seen.lostEpoch !== null && seen.lostEpoch !== epochOf(event))
+    throw new Violation("duplicate", `the job was begun anew: ${event.id} after a reset`);
+  seen.lostEpoch = null;
+  seen.events.push(event);
   return name === "end";
 }

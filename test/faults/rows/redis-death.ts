@@ -85,11 +85,11 @@ const hostCrash: Row = {
     // With free slots when the server comes back: it must not take what seems to wait, but runs.
     const idle = await world.startWorker({ WORKER_CONCURRENCY: "10" });
     process.kill(idle.pid, "SIGSTOP");
-    const submit = () => world.submit({ lines: trial.random.int(2, 100), pauseMs: 15 });
-    const jobs = await Promise.all(Array.from({ length: 10 }, submit));
+    const submit = () => world.submit({ lines: trial.random.int(2, 40), pauseMs: 15 });
+    const jobs = await Promise.all(Array.from({ length: 16 }, submit));
     await Bun.sleep(trial.random.int(0, 400));
     const crash = await world.redis?.prepareHostCrash();
-    await Bun.sleep(trial.random.int(50, 1_000));
+    await Bun.sleep(trial.random.int(300, 1_000));
     process.kill(idle.pid, "SIGCONT");
     await crash?.();
     await expectResumed(trial, world);
