@@ -1,4 +1,4 @@
-import type { JobFilter, JobRecord, LogSize, NewJob } from "../jobs/job.ts";
+import type { JobFilter, JobRecord, LogSize, NewJob, Priority } from "../jobs/job.ts";
 import type { AttemptReason, EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
 
@@ -141,6 +141,21 @@ export interface WorkerRuntime {
   readonly extensions: readonly string[];
 }
 
+/** What the store holds at one moment, for whoever watches it. */
+export interface StoreStats {
+  /**
+   * Jobs that wait to be claimed. On Redis a little more than that for a while after the server has lost its last second:
+   * ids that it entered twice count until a claim meets and drops them.
+   */
+  readonly queued: Readonly<Record<Priority, number>>;
+  /** The time since the submission of the job that waits longest; null when none waits. */
+  readonly oldestQueuedAgeMs: number | null;
+  /** Leases that are held now. */
+  readonly running: number;
+  /** The workers that announced themselves in the last two minutes, and their slots together; unlike workers(), none may be left. */
+  readonly workers: { readonly count: number; readonly slots: number };
+}
+
 export interface Store {
   readonly kind: "sqlite" | "redis";
 
@@ -247,6 +262,9 @@ export interface Store {
 
   /** The workers that announced themselves in the last two minutes; when there are none, the last that did. */
   workers(): Promise<readonly WorkerInfo[]>;
+
+  /** How much waits and runs. Cheap enough for every few seconds, however long the queue is. */
+  stats(): Promise<StoreStats>;
 
   /** Resolves when the store answers. */
   ping(): Promise<void>;

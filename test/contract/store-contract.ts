@@ -8,6 +8,7 @@ import { listingContract } from "./store-listing-contract.ts";
 import { readLogContract } from "./store-read-contract.ts";
 import { recoveryContract } from "./store-recovery-contract.ts";
 import { retentionContract } from "./store-retention-contract.ts";
+import { statsContract } from "./store-stats-contract.ts";
 import { submitContract } from "./store-submit-contract.ts";
 import { sweepContract } from "./store-sweep-contract.ts";
 
@@ -26,6 +27,7 @@ export function storeContract(name: string, harness: StoreHarness): void {
       ["finding the dead", sweepContract],
       ["listing", listingContract],
       ["retention", retentionContract],
+      ["counting", statsContract],
     ] as const)
       describe(about, () => {
         register(harness);

@@ -11,6 +11,7 @@ import { append, lastEntryId, readLog } from "./log.ts";
 import { get, list, queuePosition } from "./query.ts";
 import { expired, remove } from "./retain.ts";
 import { checkServer } from "./server-check.ts";
+import { stats } from "./stats.ts";
 import { releaseOwner, sweep } from "./sweep.ts";
 import { LogTail } from "./tail.ts";
 import { announceWorker, workers } from "./workers.ts";
@@ -78,6 +79,7 @@ function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
     remove: async (id) => await remove(context, id),
     announceWorker: async (info) => await announceWorker(context, info),
     workers: async () => await workers(context),
+    stats: async () => await stats(context),
     ping: async () => {
       await context.data.attempt(async (client) => await client.ping());
     },

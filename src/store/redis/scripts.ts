@@ -16,6 +16,7 @@ const NAMES = [
   "release",
   "release-owner",
   "remove",
+  "stats",
   "submit",
   "sweep",
   "workers",
