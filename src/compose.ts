@@ -8,6 +8,9 @@ import { createLocalEgress } from "./egress/local-egress.ts";
 import { type AppError, messageOf } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
+import { createPulse, type Pulse } from "./health/pulse.ts";
+import { reasonsNotReady } from "./health/readiness.ts";
+import { createStoreWatch } from "./health/store-watch.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
@@ -90,6 +93,8 @@ export interface WorkerParts {
   readonly services: readonly Service[];
   readonly sandbox: () => SandboxStatus;
   readonly runtimes: () => readonly InstalledRuntime[];
+  /** Late when the loop that claims jobs is stuck. */
+  readonly claiming: Pulse;
 }
 
 /** Wires a worker: leases, reaper, and the execution of jobs in the configured sandbox. Nothing is started. */
@@ -97,6 +102,7 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
   const { store, files, timing } = storage;
   const owner = processIdentity();
   const onError = (error: unknown) => report(messageOf(error));
+  const claiming = createPulse();
   const leases = createLeaseKeeper(store, { owner, leaseMs: timing.leaseMs, onError });
   const reaper = createReaper(store, files, {
     sweepIntervalMs: timing.sweepIntervalMs,
@@ -113,7 +119,7 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     createRunner: ({ sandbox, egress }, installed, ready) => {
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { store, files, sandbox, egress, runtimes, leases, owner, onError, ready },
+        { store, files, sandbox, egress, runtimes, leases, owner, onError, ready, pulse: claiming },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },
@@ -123,6 +129,7 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     services: [leases, reaper, execution],
     sandbox: () => execution.status(),
     runtimes: () => execution.runtimes(),
+    claiming,
   };
 }
 
@@ -163,12 +170,31 @@ async function createSandbox(config: Config, runtimeDir: string): Promise<Sandbo
   });
 }
 
+/** What says whether a process does its work; the service is what finds it out. */
+export interface ReadinessParts {
+  readonly service: Service;
+  readonly reasonsNotReady: () => readonly string[];
+}
+
+/** Wires what /readyz answers. Nothing is started. */
+export function composeReadiness(
+  { store }: Storage,
+  context: { readonly worker: WorkerParts | null; readonly draining: AbortSignal },
+): ReadinessParts {
+  const watch = createStoreWatch(store);
+  return {
+    service: watch,
+    reasonsNotReady: () => reasonsNotReady({ ...context, store: watch }),
+  };
+}
+
 /** What the API is built from; `worker` is null where jobs run in other processes. */
 export function composeApiPorts(
   config: Config,
   { store, files }: Storage,
   context: {
     readonly worker: WorkerParts | null;
+    readonly reasonsNotReady: () => readonly string[];
     readonly draining: AbortSignal;
     readonly closing: AbortSignal;
     readonly report: Report;
@@ -184,6 +210,7 @@ export function composeApiPorts(
         strict,
       }),
     sandbox: () => worker?.sandbox() ?? null,
+    reasonsNotReady: context.reasonsNotReady,
     specs: { bounds: config.bounds, netPolicies: config.netPolicies },
     upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
     callers: config,

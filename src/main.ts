@@ -1,5 +1,5 @@
 import { createApi } from "./api/app.ts";
-import { composeApiPorts, composeWorker, openStorage } from "./compose.ts";
+import { composeApiPorts, composeReadiness, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
 import {
@@ -27,15 +27,17 @@ async function run(config: Config): Promise<void> {
   const { onFatal, failed } = fatalSignal();
   const storage = await openStorage(config, onFatal);
   const worker = config.inlineWorker ? composeWorker(config, storage, report) : null;
-  const signals = { draining: draining.signal, closing: closing.signal };
-  const api = createApi(composeApiPorts(config, storage, { worker, ...signals, report }));
+  const readiness = composeReadiness(storage, { worker, draining: draining.signal });
+  const context = { worker, draining: draining.signal, closing: closing.signal, report };
+  const { reasonsNotReady } = readiness;
+  const api = createApi(composeApiPorts(config, storage, { ...context, reasonsNotReady }));
   warnOfMissingSandbox(config);
   const server = serve({
     hostname: config.host,
     port: config.port,
     fetch: (request) => api.fetch(request),
   });
-  const stopAll = await startAll(worker?.services ?? [], report);
+  const stopAll = await startAll([readiness.service, ...(worker?.services ?? [])], report);
   report(`Listening on ${server.url.href} (store: ${storage.store.kind})`);
 
   report(`${await Promise.race([stopping, failed])}: finishing what runs, taking nothing new.`);

@@ -101,6 +101,11 @@ const IMPORT_RULES: readonly ImportRule[] = [
     refused: ["../store/store.ts", "../files/file-store.ts", "../executor/execute.ts", "ioredis"],
   },
   {
+    file: "src/health/imports.ts",
+    allowed: ["./pulse.ts", "../lifecycle.ts", "../sandbox/sandbox.ts", "../store/store.ts"],
+    refused: ["../store/redis/open.ts", "../runner/runner.ts", "../api/app.ts", "elysia"],
+  },
+  {
     file: "src/logs/imports.ts",
     allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts"],
     refused: ["../store/redis/log.ts", "../api/sse.ts", "../runner/loop.ts", "elysia"],
@@ -133,10 +138,12 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../executor/execute.ts",
       "../store/store.ts",
       "../files/file-store.ts",
+      "../health/pulse.ts",
       "../lifecycle.ts",
     ],
     refused: [
       "../api/app.ts",
+      "../health/readiness.ts",
       "../store/redis/claim.ts",
       "../store/sqlite/claim.ts",
       "../files/local.ts",

@@ -252,7 +252,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     responses: { "200": json("It is.", "Liveness", { status: "ok" }) },
   },
   "GET /readyz": {
-    summary: "Can the process do its work",
+    summary: "Can the process do its work; 503 within 3 s of no progress",
     responses: {
       "200": json("It can.", "Readiness", { status: "ready", reasons: [] }),
       "503": json("It cannot.", "Readiness", {

@@ -14,6 +14,8 @@ export interface ApiPorts {
   readonly runtimes: () => Promise<RuntimeRegistry<WorkerRuntime>>;
   /** The sandbox of the worker in this process; null where jobs run elsewhere. */
   readonly sandbox: () => SandboxStatus | null;
+  /** Why this process cannot do its work now, in sentences that everybody may read; empty when it can. */
+  readonly reasonsNotReady: () => readonly string[];
   readonly specs: SpecRules;
   readonly upload: UploadLimits;
   readonly callers: CallerPolicy;

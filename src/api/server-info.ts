@@ -5,10 +5,6 @@ import type { Bound } from "../jobs/limits.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
 import type { ApiPorts } from "./ports.ts";
 
-/** How long a store may take to answer a probe. */
-const PROBE_TIMEOUT_MS = 2_000;
-const STORE_AWAY = "The store does not answer.";
-
 /** What this server is and can do: probes, health, runtimes. */
 export function serverInfoRoutes(ports: ApiPorts) {
   return new Elysia({ name: "server-info" })
@@ -33,28 +29,11 @@ function sandboxView(status: SandboxStatus | null) {
   return { driver, ready, problems, gaps, cgroup, seccomp };
 }
 
-async function readiness(ports: ApiPorts): Promise<Response> {
-  const reasons: string[] = [];
-  if (ports.draining.aborted) reasons.push("The server is shutting down.");
-  const sandbox = ports.sandbox();
-  if (sandbox?.ready === false) reasons.push("The sandbox did not pass its self-test.");
-  const storeProblem = await probe(ports);
-  if (storeProblem !== null) reasons.push(storeProblem);
-  const status = reasons.length === 0 ? "ready" : "not_ready";
-  return Response.json({ status, reasons }, { status: reasons.length === 0 ? 200 : 503 });
-}
-
-async function probe({ store }: ApiPorts): Promise<string | null> {
-  const timeout = Promise.withResolvers<string>();
-  const timer = setTimeout(timeout.resolve, PROBE_TIMEOUT_MS, STORE_AWAY);
-  // Why is in the operator's log: a probe is open to everybody, and the reason names addresses.
-  const answer = store.ping().then(
-    () => null,
-    () => STORE_AWAY,
-  );
-  const problem = await Promise.race([answer, timeout.promise]);
-  clearTimeout(timer);
-  return problem;
+function readiness({ reasonsNotReady }: ApiPorts): Response {
+  const reasons = reasonsNotReady();
+  const isReady = reasons.length === 0;
+  const status = isReady ? "ready" : "not_ready";
+  return Response.json({ status, reasons }, { status: isReady ? 200 : 503 });
 }
 
 async function runtimes(ports: ApiPorts): Promise<Response> {

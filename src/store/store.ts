@@ -266,7 +266,10 @@ export interface Store {
   /** How much waits and runs. Cheap enough for every few seconds, however long the queue is. */
   stats(): Promise<StoreStats>;
 
-  /** Resolves when the store answers. */
+  /**
+   * Resolves when that part of the store that writes has answered, on Redis with a small write of its own. One try, never
+   * repeated. Throws `storage_full` where Redis takes no new jobs; a full disk under SQLite is met by the next write only.
+   */
   ping(): Promise<void>;
 
   /** Ends waits, then connections and threads. Calls made after it reject with `store_unavailable`. */

@@ -25,6 +25,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     files: workshop.files,
     runtimes: () => Promise.resolve(createRuntimeRegistry([workshop.shell], { strict: false })),
     sandbox: () => null,
+    reasonsNotReady: () => [],
     specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"] },
     upload: { maxBytes: 10 * MIB, maxFiles: 10 },
     callers: { apiKeys: [], allowedHosts: [], corsOrigins: [] },

@@ -9,6 +9,8 @@ export interface TcpProxy {
    * and carries nothing more in either direction, as when a network is gone without a word. New connections work.
    */
   loseNextReply(how: "cut" | "silence"): void;
+  /** From now on nothing gets through, on connections that are there or new ones; once it ends, new ones work. */
+  blackHole(isOn: boolean): void;
   /** How many replies were lost so far. */
   readonly lostReplies: () => number;
   stop(): Promise<void>;
@@ -18,10 +20,17 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let plan: "cut" | "silence" | null = null;
   let lost = 0;
+  let isBlackHole = false;
+  const silences = new Set<() => void>();
 
   const server = createServer((client) => {
     const upstream = createConnection(targetPort, "127.0.0.1");
-    let silent = false;
+    let silent = isBlackHole;
+    const silence = (): void => {
+      silent = true;
+    };
+    silences.add(silence);
+    client.on("close", () => silences.delete(silence));
     const end = (): void => {
       client.destroy();
       upstream.destroy();
@@ -57,6 +66,10 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     port: address.port,
     loseNextReply: (how) => {
       plan = how;
+    },
+    blackHole: (isOn) => {
+      isBlackHole = isOn;
+      for (const silence of silences) silence();
     },
     lostReplies: () => lost,
     stop: async () => {

@@ -12,6 +12,7 @@ const NAMES = [
   "claim",
   "finish",
   "open",
+  "ping",
   "position",
   "release",
   "release-owner",

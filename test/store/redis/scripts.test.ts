@@ -33,6 +33,7 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
       const late = appendText(store, finished, { seq: 1, text: "late" });
       expect(await late.catch((error: unknown) => error)).toMatchObject(full);
       expect(await claimAny(store).catch((error: unknown) => error)).toMatchObject(full);
+      expect(await store.ping().catch((error: unknown) => error)).toMatchObject(full);
 
       expect(await store.beat({ owner: "a", held: [finished] })).toEqual({
         cancelled: [],
