@@ -2,7 +2,6 @@ import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-import type { ApiPorts } from "./api/ports.ts";
 import type { Config } from "./config.ts";
 import { createLocalEgress } from "./egress/local-egress.ts";
 import { type AppError, messageOf } from "./errors.ts";
@@ -13,6 +12,9 @@ import { reasonsNotReady } from "./health/readiness.ts";
 import { createStoreWatch } from "./health/store-watch.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
+import { createMetrics, type Metrics } from "./metrics/metrics.ts";
+import { withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
+import { withStoreMetrics } from "./metrics/store-metrics.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
 import { createExecution, type OpenSandbox } from "./runner/execution.ts";
@@ -29,7 +31,7 @@ import { createUnsandboxed } from "./sandbox/none.ts";
 import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-import { DEFAULT_TIMING, type Store, type StoreTiming, type WorkerRuntime } from "./store/store.ts";
+import { DEFAULT_TIMING, type Store, type StoreTiming } from "./store/store.ts";
 
 /*
  * The only file that names concrete drivers: configuration in, ports out.
@@ -42,9 +44,11 @@ const ABANDONED_UPLOAD_MS = 60 * 60 * 1000;
 export type Report = (message: string) => void;
 
 export interface Storage {
+  /** Counts in `metrics` what it is asked and what it answers. */
   readonly store: Store;
   readonly files: FileStore;
   readonly timing: StoreTiming;
+  readonly metrics: Metrics;
 }
 
 /**
@@ -60,23 +64,27 @@ export async function openStorage(
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
   const timing = { ...DEFAULT_TIMING, leaseMs: config.leaseMs };
-  if (config.redisUrl === undefined) {
-    const store = await openSqliteStore({
-      path: join(config.jobDataDir, "jobs.sqlite"),
-      onFatal,
-    });
-    // The store belongs to this process alone, so whatever is not committed now never will be.
-    await removeAbandonedUploads(files, store, 0);
-    return { store, files, timing };
-  }
-  const store = await openRedisStore({
+  const metrics = createMetrics();
+  const store = withStoreMetrics(await openStore(config, timing, onFatal), metrics);
+  // An embedded store belongs to this process alone, so whatever is not committed now never will be.
+  const abandonedMs = store.kind === "sqlite" ? 0 : ABANDONED_UPLOAD_MS;
+  await removeAbandonedUploads(files, store, abandonedMs);
+  return { store, files, timing, metrics };
+}
+
+function openStore(
+  config: Config,
+  timing: StoreTiming,
+  onFatal: (error: AppError) => void,
+): Promise<Store> {
+  if (config.redisUrl === undefined)
+    return openSqliteStore({ path: join(config.jobDataDir, "jobs.sqlite"), onFatal });
+  return openRedisStore({
     url: config.redisUrl,
     prefix: config.redisPrefix,
     allowEviction: config.redisAllowEviction,
     timing,
   });
-  await removeAbandonedUploads(files, store, ABANDONED_UPLOAD_MS);
-  return { store, files, timing };
 }
 
 async function removeAbandonedUploads(
@@ -95,11 +103,13 @@ export interface WorkerParts {
   readonly runtimes: () => readonly InstalledRuntime[];
   /** Late when the loop that claims jobs is stuck. */
   readonly claiming: Pulse;
+  /** Jobs that it can run at once, and those that it runs. */
+  readonly slots: () => { readonly total: number; readonly busy: number };
 }
 
 /** Wires a worker: leases, reaper, and the execution of jobs in the configured sandbox. Nothing is started. */
 export function composeWorker(config: Config, storage: Storage, report: Report): WorkerParts {
-  const { store, files, timing } = storage;
+  const { store, files, timing, metrics } = storage;
   const owner = processIdentity();
   const onError = (error: unknown) => report(messageOf(error));
   const claiming = createPulse();
@@ -116,7 +126,8 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     driver: config.sandbox,
     report,
     openSandbox: () => openSandbox(config),
-    createRunner: ({ sandbox, egress }, installed, ready) => {
+    createRunner: ({ sandbox: bare, egress }, installed, ready) => {
+      const sandbox = withSandboxMetrics(bare, metrics);
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
         { store, files, sandbox, egress, runtimes, leases, owner, onError, ready, pulse: claiming },
@@ -130,6 +141,7 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     sandbox: () => execution.status(),
     runtimes: () => execution.runtimes(),
     claiming,
+    slots: () => ({ total: config.workerConcurrency, busy: metrics.runs.count }),
   };
 }
 
@@ -186,49 +198,4 @@ export function composeReadiness(
     service: watch,
     reasonsNotReady: () => reasonsNotReady({ ...context, store: watch }),
   };
-}
-
-/** What the API is built from; `worker` is null where jobs run in other processes. */
-export function composeApiPorts(
-  config: Config,
-  { store, files }: Storage,
-  context: {
-    readonly worker: WorkerParts | null;
-    readonly reasonsNotReady: () => readonly string[];
-    readonly draining: AbortSignal;
-    readonly closing: AbortSignal;
-    readonly report: Report;
-  },
-): ApiPorts {
-  const { worker, draining, closing, report } = context;
-  const strict = config.strictRuntime;
-  return {
-    store,
-    files,
-    runtimes: async () =>
-      createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {
-        strict,
-      }),
-    sandbox: () => worker?.sandbox() ?? null,
-    reasonsNotReady: context.reasonsNotReady,
-    specs: { bounds: config.bounds, netPolicies: config.netPolicies },
-    upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
-    callers: config,
-    heartbeatMs: config.heartbeatSec * 1000,
-    draining,
-    closing,
-    onError: (error, requestId) => report(`Request ${requestId} failed: ${describe(error)}`),
-  };
-}
-
-/** What the workers of this store have said that they can run. */
-async function announced(store: Store): Promise<readonly WorkerRuntime[]> {
-  const byName = new Map<string, WorkerRuntime>();
-  for (const worker of await store.workers())
-    for (const runtime of worker.runtimes) byName.set(runtime.name, runtime);
-  return [...byName.values()];
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -1,5 +1,6 @@
 import { createApi } from "./api/app.ts";
-import { composeApiPorts, composeReadiness, composeWorker, openStorage } from "./compose.ts";
+import { composeApiPorts } from "./compose-api.ts";
+import { composeReadiness, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
 import {

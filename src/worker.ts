@@ -1,4 +1,7 @@
-import { composeWorker, openStorage } from "./compose.ts";
+import { createProbeApi } from "./api/app.ts";
+import type { ServingPorts } from "./api/ports.ts";
+import { composeProbePorts } from "./compose-api.ts";
+import { composeReadiness, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
 import {
@@ -11,6 +14,7 @@ import {
   warnOfMissingSandbox,
 } from "./entry.ts";
 import { startAll } from "./lifecycle.ts";
+import { type HttpServer, serve } from "./platform/serve.ts";
 
 const USAGE = `job-runner worker: runs the jobs that an API process with INLINE_WORKER=0 has queued.
 
@@ -20,16 +24,38 @@ doctor says what of the sandbox works on this machine, what does not, and how to
 
 async function run(config: Config): Promise<void> {
   const stopping = stopSignal();
+  const draining = new AbortController();
   const { onFatal, failed } = fatalSignal();
   const storage = await openStorage(config, onFatal);
   const worker = composeWorker(config, storage, report);
+  const readiness = composeReadiness(storage, { worker, draining: draining.signal });
   warnOfMissingSandbox(config);
-  const stopAll = await startAll(worker.services, report);
+  const { reasonsNotReady } = readiness;
+  const server = serveProbes(
+    config,
+    composeProbePorts(config, storage, { worker, reasonsNotReady, report }),
+  );
+  const stopAll = await startAll([readiness.service, ...worker.services], report);
   report(`Working (store: ${storage.store.kind})`);
 
   report(`${await Promise.race([stopping, failed])}: finishing what runs, taking nothing new.`);
+  draining.abort();
   await stopAll(stopDeadlineMs(config));
+  await server?.stop();
   await storage.store.close();
+}
+
+/** Listens where METRICS_PORT says; null where it says nothing. */
+function serveProbes(config: Config, ports: ServingPorts): HttpServer | null {
+  if (config.metricsPort === undefined) return null;
+  const api = createProbeApi(ports);
+  const server = serve({
+    hostname: config.host,
+    port: config.metricsPort,
+    fetch: (request) => api.fetch(request),
+  });
+  report(`Metrics on ${server.url.href}metrics`);
+  return server;
 }
 
 const start = readCommandLine(USAGE);

@@ -106,6 +106,23 @@ const IMPORT_RULES: readonly ImportRule[] = [
     refused: ["../store/redis/open.ts", "../runner/runner.ts", "../api/app.ts", "elysia"],
   },
   {
+    file: "src/metrics/imports.ts",
+    allowed: [
+      "./runs.ts",
+      "../jobs/job.ts",
+      "../sandbox/sandbox.ts",
+      "../store/store.ts",
+      "prom-client",
+    ],
+    refused: [
+      "../store/redis/open.ts",
+      "../runner/runner.ts",
+      "../api/app.ts",
+      "elysia",
+      "node:fs",
+    ],
+  },
+  {
     file: "src/logs/imports.ts",
     allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts"],
     refused: ["../store/redis/log.ts", "../api/sse.ts", "../runner/loop.ts", "elysia"],
@@ -149,7 +166,9 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../files/local.ts",
       "../sandbox/bubblewrap.ts",
       "../compose.ts",
+      "../metrics/metrics.ts",
       "ioredis",
+      "prom-client",
     ],
   },
   {
@@ -162,8 +181,10 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../store/sqlite/claim.ts",
       "../files/local.ts",
       "../sandbox/none.ts",
+      "../metrics/metrics.ts",
       "../config.ts",
       "ioredis",
+      "prom-client",
     ],
   },
   {
@@ -179,11 +200,17 @@ const IMPORT_RULES: readonly ImportRule[] = [
   {
     file: "src/compose.ts",
     allowed: ["./config.ts", "./store/redis/store.ts", "./sandbox/bubblewrap.ts", "node:path"],
-    refused: ["./main.ts", "./worker.ts", "ioredis", "elysia"],
+    refused: ["./main.ts", "./worker.ts", "ioredis", "elysia", "prom-client"],
   },
   {
     file: "src/worker.ts",
-    allowed: ["./config.ts", "./compose.ts", "./lifecycle.ts", "./platform/serve.ts"],
+    allowed: [
+      "./config.ts",
+      "./compose.ts",
+      "./compose-api.ts",
+      "./lifecycle.ts",
+      "./platform/serve.ts",
+    ],
     refused: ["./store/redis/store.ts", "./sandbox/bubblewrap.ts", "./files/local.ts", "ioredis"],
   },
 ];

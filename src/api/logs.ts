@@ -103,7 +103,7 @@ async function stream(
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
-  return new Response(streamBody(steps, gone), {
+  return new Response(streamBody(ports.streams.counted(steps), gone), {
     headers: {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-store, no-transform",

@@ -3,14 +3,21 @@ import type { TObject } from "@sinclair/typebox";
 import packageJson from "../../package.json" with { type: "json" };
 import { ListQuery } from "./jobs.ts";
 import { SnapshotQuery, StreamQuery } from "./logs.ts";
+import {
+  ARTIFACT_EXAMPLE,
+  EXAMPLE_ID,
+  METRICS_EXAMPLE,
+  QUEUED_JOB,
+  RUNTIMES_EXAMPLE,
+  STATS_EXAMPLE,
+  STREAM_EXAMPLE,
+} from "./openapi-examples.ts";
 import { SCHEMAS, type SchemaName } from "./openapi-schemas.ts";
 
 /*
  * The API's description, OpenAPI 3.1. Its schemas are the ones that requests are checked with, or that the tests check
  * our answers against; a test compares its paths with the routes that the server really has.
  */
-
-const EXAMPLE_ID = "0b7e0b0e-5d6f-4c61-9a1e-6f2f8a1d3c55";
 
 interface Answer {
   readonly description: string;
@@ -47,44 +54,6 @@ const PROBLEM: Answer = {
     },
   },
 };
-
-const QUEUED_JOB = {
-  id: EXAMPLE_ID,
-  status: "queued",
-  reason: null,
-  spec: { entry: "main.py", timeout_sec: 20 },
-  runtime: { name: "python3.12", version: "3.12.3" },
-  attempt: 0,
-  created_at: "2026-11-24T09:00:00.000Z",
-  started_at: null,
-  finished_at: null,
-  queue_position: 0,
-  exit_code: null,
-  signal: null,
-  oom: null,
-  usage: null,
-  log: { bytes: 0, dropped_bytes: 0 },
-  files: [],
-  artifacts: [],
-  warnings: [],
-  error: null,
-};
-
-const STREAM_EXAMPLE = `retry: 1500
-: ok
-
-event: attempt
-id: 1764000000000-0.0
-data: {"attempt":1}
-
-id: 1764000000000-1.6
-data: hello
-
-event: end
-id: 1764000000000-2.0
-data: {"status":"succeeded","reason":null,"exit_code":0,"signal":null}
-
-`;
 
 const ID = {
   name: "id",
@@ -151,32 +120,6 @@ const DOWNLOAD: Operation = {
     "206": bytes("The part asked for.", "application/octet-stream"),
     "304": { description: "The client's copy is the same." },
   },
-};
-
-const ARTIFACT_EXAMPLE = {
-  items: [
-    {
-      name: "result.csv",
-      size: 8,
-      type: "text/csv; charset=utf-8",
-      sha256: "0".repeat(64),
-      url: `/jobs/${EXAMPLE_ID}/artifacts/result.csv`,
-    },
-  ],
-};
-
-const RUNTIMES_EXAMPLE = {
-  items: [
-    {
-      name: "python3.12",
-      version: "3.12.3",
-      aliases: ["python3", "python"],
-      extensions: [".py"],
-      compiles: false,
-    },
-  ],
-  limits: { timeout_sec: { default: 60, max: 3600 } },
-  net_policies: ["none"],
 };
 
 /** Keyed as Elysia names its routes: `METHOD /path/:parameter`. */
@@ -246,6 +189,14 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
         },
       }),
     },
+  },
+  "GET /stats": {
+    summary: "What waits and runs, slots, workers and clients at this moment",
+    responses: { "200": json("The numbers.", "Stats", STATS_EXAMPLE) },
+  },
+  "GET /metrics": {
+    summary: "The same and counters since the start, in Prometheus' text format",
+    responses: { "200": bytes("The metrics.", "text/plain", METRICS_EXAMPLE) },
   },
   "GET /livez": {
     summary: "Is the process up",

@@ -5,11 +5,9 @@ import type { Bound } from "../jobs/limits.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
 import type { ApiPorts } from "./ports.ts";
 
-/** What this server is and can do: probes, health, runtimes. */
+/** What this server is and can do: health, runtimes. */
 export function serverInfoRoutes(ports: ApiPorts) {
   return new Elysia({ name: "server-info" })
-    .get("/livez", () => Response.json({ status: "ok" }))
-    .get("/readyz", () => readiness(ports))
     .get("/health", () =>
       Response.json({
         status: "ok",
@@ -27,13 +25,6 @@ function sandboxView(status: SandboxStatus | null) {
     return { driver: null, ready: null, problems: [], gaps: [], cgroup: null, seccomp: null };
   const { driver, ready, problems, gaps, cgroup, seccomp } = status;
   return { driver, ready, problems, gaps, cgroup, seccomp };
-}
-
-function readiness({ reasonsNotReady }: ApiPorts): Response {
-  const reasons = reasonsNotReady();
-  const isReady = reasons.length === 0;
-  const status = isReady ? "ready" : "not_ready";
-  return Response.json({ status, reasons }, { status: isReady ? 200 : 503 });
 }
 
 async function runtimes(ports: ApiPorts): Promise<Response> {

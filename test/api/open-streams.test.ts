@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+
+import { OpenStreams } from "../../src/api/open-streams.ts";
+
+async function* threeSteps() {
+  yield 1;
+  yield 2;
+  yield 3;
+}
+
+test("a stream counts from its first step to its end", async () => {
+  const streams = new OpenStreams();
+  const steps = streams.counted(threeSteps());
+  expect(streams.count).toBe(0);
+  await steps.next();
+  const others = streams.counted(threeSteps());
+  await others.next();
+  expect(streams.count).toBe(2);
+  expect(await Array.fromAsync(steps)).toEqual([2, 3]);
+  expect(streams.count).toBe(1);
+});
+
+test("one that is left, or breaks, counts no more; the source is told of the first", async () => {
+  const streams = new OpenStreams();
+  let told = false;
+  const source = (async function* () {
+    try {
+      yield* threeSteps();
+    } finally {
+      told = true;
+    }
+  })();
+  const left = streams.counted(source);
+  await left.next();
+  await left.return(undefined);
+  expect([streams.count, told]).toEqual([0, true]);
+  const broken = streams.counted(
+    (async function* () {
+      yield 1;
+      throw new Error("broken");
+    })(),
+  );
+  await broken.next();
+  await expect(broken.next()).rejects.toThrow("broken");
+  expect(streams.count).toBe(0);
+});
+
+test("one that nobody has begun to read does not count when it is left", async () => {
+  const streams = new OpenStreams();
+  await streams.counted(threeSteps()).return(undefined);
+  expect(streams.count).toBe(0);
+});
