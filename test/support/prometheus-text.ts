@@ -58,6 +58,13 @@ export class Scrape {
     return [...this.#families.keys()];
   }
 
+  /** The families that have samples, with the names of their labels. */
+  labelled(): readonly { readonly name: string; readonly labels: readonly string[] }[] {
+    return [...this.#families.values()].flatMap(({ name, samples: [first] }) =>
+      first === undefined ? [] : { name, labels: Object.keys(first.labels) },
+    );
+  }
+
   /** The sum of the samples of this name that carry these labels; 0 where there is none (yet). */
   sum(name: string, labels: Labels = {}): number {
     return this.#samples(name)
