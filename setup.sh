@@ -31,6 +31,8 @@ package_of() {
     bwrap:*) echo bubblewrap ;;
     redis-server:apt-get) echo redis-server ;;
     redis-server:*) echo redis ;;
+    faketime:apt-get) echo faketime ;;
+    faketime:*) echo libfaketime ;;
     perl:dnf) echo perl-interpreter ;;
     *) echo "$1" ;;
   esac
@@ -189,9 +191,9 @@ line=""
 if [ "$(uname -s)" = Linux ]; then
   # curl is what the README and the examples call the service with; with unzip and bash, also what Bun's installer needs.
   if find_bun || has npm; then
-    install_system_packages bwrap perl python3 redis-server curl
+    install_system_packages bwrap perl python3 redis-server faketime curl
   else
-    install_system_packages bwrap perl python3 redis-server curl unzip bash
+    install_system_packages bwrap perl python3 redis-server faketime curl unzip bash
   fi
   ! has bwrap || check_sandbox
 else

@@ -1,9 +1,11 @@
 import { OpenStreams } from "./api/open-streams.ts";
 import type { ApiPorts, ServingPorts } from "./api/ports.ts";
-import type { Report, Storage, WorkerParts } from "./compose.ts";
+import type { Storage, WorkerParts } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { MIB } from "./jobs/limits.ts";
 import { orNull } from "./lifecycle.ts";
+import type { Logger } from "./logger.ts";
+import { createLogHub } from "./logs/hub.ts";
 import { countAnswer } from "./metrics/answers.ts";
 import { scrape } from "./metrics/scrape.ts";
 import { createRuntimeRegistry } from "./runtimes/registry.ts";
@@ -21,7 +23,7 @@ interface ServingContext {
   /** null where jobs run in other processes. */
   readonly worker: WorkerParts | null;
   readonly reasonsNotReady: () => readonly string[];
-  readonly report: Report;
+  readonly log: Logger;
 }
 
 /** What a worker process serves is built from. */
@@ -46,6 +48,7 @@ export function composeApiPorts(
   return {
     ...servingPorts(config, storage, { ...context, sseClients: () => streams.count }),
     store,
+    logs: createLogHub(store),
     files,
     runtimes: async () =>
       createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {
@@ -68,7 +71,7 @@ function servingPorts(
   { store, metrics }: Storage,
   context: ServingContext & { readonly sseClients: () => number | null },
 ): ServingPorts {
-  const { worker, sseClients, report } = context;
+  const { worker, sseClients, log } = context;
   return {
     callers: config,
     reasonsNotReady: context.reasonsNotReady,
@@ -80,7 +83,7 @@ function servingPorts(
         sseClients,
       }),
     onAnswer: (answered) => countAnswer(metrics, answered),
-    onError: (error, requestId) => report(`Request ${requestId} failed: ${describe(error)}`),
+    log,
   };
 }
 
@@ -94,8 +97,4 @@ async function announced(store: Store): Promise<readonly WorkerRuntime[]> {
   for (const worker of await store.workers())
     for (const runtime of worker.runtimes) byName.set(runtime.name, runtime);
   return [...byName.values()];
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import type { Config } from "./config.ts";
 import { createLocalEgress } from "./egress/local-egress.ts";
-import { type AppError, messageOf } from "./errors.ts";
+import type { AppError } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { createPulse, type Pulse } from "./health/pulse.ts";
@@ -12,12 +12,15 @@ import { reasonsNotReady } from "./health/readiness.ts";
 import { createStoreWatch } from "./health/store-watch.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
+import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 import { withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
 import { withStoreMetrics } from "./metrics/store-metrics.ts";
+import { parseFaultPoints, withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
 import { createExecution, type OpenSandbox } from "./runner/execution.ts";
+import { createFailureReport } from "./runner/failures.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
 import { createRunner } from "./runner/runner.ts";
@@ -31,7 +34,9 @@ import { createUnsandboxed } from "./sandbox/none.ts";
 import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-import { DEFAULT_TIMING, type Store, type StoreTiming } from "./store/store.ts";
+import type { Store } from "./store/store.ts";
+import { timingOf, type StoreTiming } from "./store/timing.ts";
+import { watchStore } from "./store/watched-store.ts";
 
 /*
  * The only file that names concrete drivers: configuration in, ports out.
@@ -39,9 +44,6 @@ import { DEFAULT_TIMING, type Store, type StoreTiming } from "./store/store.ts";
 
 /** An upload that nobody wrote to for this long was abandoned, on a volume that several processes share. */
 const ABANDONED_UPLOAD_MS = 60 * 60 * 1000;
-
-/** Takes one line about what the service does or what went wrong. */
-export type Report = (message: string) => void;
 
 export interface Storage {
   /** Counts in `metrics` what it is asked and what it answers. */
@@ -57,33 +59,45 @@ export interface Storage {
  */
 export async function openStorage(
   config: Config,
+  log: Logger,
   onFatal: (error: AppError) => void,
 ): Promise<Storage> {
   await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
+  const points = parseFaultPoints(config.faultPoints);
   const files = await openLocalFiles(config.jobDataDir, {
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
-  const timing = { ...DEFAULT_TIMING, leaseMs: config.leaseMs };
+  const timing = timingOf(config.leaseMs);
   const metrics = createMetrics();
-  const store = withStoreMetrics(await openStore(config, timing, onFatal), metrics);
-  // An embedded store belongs to this process alone, so whatever is not committed now never will be.
-  const abandonedMs = store.kind === "sqlite" ? 0 : ABANDONED_UPLOAD_MS;
-  await removeAbandonedUploads(files, store, abandonedMs);
-  return { store, files, timing, metrics };
+  const driver = await openStore(config, timing, onFatal);
+  // The points at which a process is to die are outermost: they stand between a call and its caller.
+  const store = withFaultPoints(withStoreMetrics(watched(driver, log), metrics), "store", points);
+  // The embedded store belongs to this process alone, so what is not committed in it now never will be.
+  await removeAbandonedUploads(files, store, store.kind === "sqlite" ? 0 : ABANDONED_UPLOAD_MS);
+  return { store, files: withFaultPoints(files, "files", points), timing, metrics };
 }
 
-function openStore(
+async function openStore(
   config: Config,
   timing: StoreTiming,
   onFatal: (error: AppError) => void,
 ): Promise<Store> {
   if (config.redisUrl === undefined)
-    return openSqliteStore({ path: join(config.jobDataDir, "jobs.sqlite"), onFatal });
-  return openRedisStore({
+    return await openSqliteStore({ path: join(config.jobDataDir, "jobs.sqlite"), onFatal });
+  return await openRedisStore({
     url: config.redisUrl,
     prefix: config.redisPrefix,
     allowEviction: config.redisAllowEviction,
     timing,
+  });
+}
+
+function watched(store: Store, log: Logger): Store {
+  return watchStore(store, {
+    onAway: (error) =>
+      log.error("store_away", `The job store does not answer: ${error.message}`, { error }),
+    onBack: (awayMs) =>
+      log.info("store_back", "The job store answers again.", { duration_ms: Math.round(awayMs) }),
   });
 }
 
@@ -108,29 +122,36 @@ export interface WorkerParts {
 }
 
 /** Wires a worker: leases, reaper, and the execution of jobs in the configured sandbox. Nothing is started. */
-export function composeWorker(config: Config, storage: Storage, report: Report): WorkerParts {
+export function composeWorker(config: Config, storage: Storage, parentLog: Logger): WorkerParts {
   const { store, files, timing, metrics } = storage;
   const owner = processIdentity();
-  const onError = (error: unknown) => report(messageOf(error));
-  const claiming = createPulse();
-  const leases = createLeaseKeeper(store, { owner, leaseMs: timing.leaseMs, onError });
+  const log = parentLog.child({ worker: owner });
+  const onError = createFailureReport(log);
+  const pulse = createPulse();
+  const leases = createLeaseKeeper(store, {
+    owner,
+    leaseMs: timing.leaseMs,
+    outageMs: config.outageSec * 1000,
+    onError: (error) => onError("lease keeper", error),
+  });
   const reaper = createReaper(store, files, {
     sweepIntervalMs: timing.sweepIntervalMs,
     retentionMs: config.retentionSec * 1000,
     abandonedUploadMs: ABANDONED_UPLOAD_MS,
     isDead: isDeadNeighbour,
-    onRecovered: (answer) => report(`Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
-    onError,
+    onRecovered: (answer) =>
+      log.warn("jobs_recovered", `Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
+    onError: (error) => onError("reaper", error),
   });
   const execution = createExecution({
     driver: config.sandbox,
-    report,
+    log,
     openSandbox: () => openSandbox(config),
     createRunner: ({ sandbox: bare, egress }, installed, ready) => {
       const sandbox = withSandboxMetrics(bare, metrics);
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { store, files, sandbox, egress, runtimes, leases, owner, onError, ready, pulse: claiming },
+        { store, files, sandbox, egress, runtimes, leases, owner, log, onError, ready, pulse },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },
@@ -140,7 +161,7 @@ export function composeWorker(config: Config, storage: Storage, report: Report):
     services: [leases, reaper, execution],
     sandbox: () => execution.status(),
     runtimes: () => execution.runtimes(),
-    claiming,
+    claiming: pulse,
     slots: () => ({ total: config.workerConcurrency, busy: metrics.runs.count }),
   };
 }
@@ -151,7 +172,7 @@ export async function openSandbox(config: Config): Promise<OpenSandbox> {
   const runtimeDir = await makeRuntimeDirectory();
   const sandbox = await createSandbox(config, runtimeDir);
   return {
-    sandbox,
+    sandbox: withFaultPoints(sandbox, "sandbox", parseFaultPoints(config.faultPoints)),
     egress: createLocalEgress({
       directory: runtimeDir,
       extraAddresses: config.netExtraAddresses,

@@ -206,4 +206,22 @@ export const VARIABLES = {
     { min: 500, max: 3_600_000 },
     "A worker unheard of for this long has lost its jobs (Redis).",
   ),
+  outageSec: integer(
+    "OUTAGE_SEC",
+    60,
+    { min: 1, max: 86_400 },
+    "A worker that has not reached its store for this long ends what it runs: others may have it by now.",
+  ),
+  logLevel: choice(
+    "LOG_LEVEL",
+    ["error", "warn", "info", "debug"],
+    "info",
+    "What of the service's own log is written: this level and those before it, of error, warn, info, debug.",
+  ),
+  logFormat: choice(
+    "LOG_FORMAT",
+    ["auto", "json", "text"],
+    "auto",
+    "json: an object per line; text: for people; auto: text on a terminal, else json.",
+  ),
 } as const;

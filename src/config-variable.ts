@@ -11,6 +11,8 @@ export interface Variable<T> {
   /** The default as --help shows it. */
   readonly shownDefault: string;
   readonly parse: (text: string) => Parsed<T>;
+  /** A text that does not parse, as it may be shown; absent: as it is. */
+  readonly withoutSecret?: (text: string) => string;
 }
 
 /** Any text but an empty one. */
@@ -166,5 +168,6 @@ export function redisUrl(name: string, help: string): Variable<string | undefine
       ? { value: given }
       : { expected: "a URL such as redis://localhost:6379/0" };
   };
-  return { name, help, default: undefined, shownDefault: "", parse };
+  const withoutSecret = (given: string) => given.replace(/^.*@/s, "***@");
+  return { name, help, default: undefined, shownDefault: "", parse, withoutSecret };
 }

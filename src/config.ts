@@ -27,6 +27,8 @@ export interface Config extends VariableValues {
   readonly bounds: SpecBounds;
   /** PATH, for finding the runtimes of this machine. */
   readonly searchPath: string;
+  /** FAULT, which only test runs set: see platform/fault-points.ts. Not in the table, for it is no setting. */
+  readonly faultPoints: string;
 }
 
 /** The bounds whose default must not be above their ceiling, as [default, ceiling]. */
@@ -53,10 +55,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     const given = environment[variable.name];
     const parsed = given === undefined ? { value: variable.default } : variable.parse(given);
     if ("value" in parsed) values[field] = parsed.value;
-    else
+    else {
+      const shown = variable.withoutSecret?.(given ?? "") ?? given;
       problems.push(
-        `${variable.name} is ${JSON.stringify(given)}, but it should be ${parsed.expected}.`,
+        `${variable.name} is ${JSON.stringify(shown)}, but it should be ${parsed.expected}.`,
       );
+    }
   }
   if (problems.length > 0) throw new ConfigError(problems);
   // Every field of the table was filled by the parser that the table gives for it.
@@ -75,7 +79,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     diskMb: bound(BOUNDS.diskMb),
     outputMb: bound(BOUNDS.outputMb),
   };
-  return { ...config, bounds, searchPath: environment["PATH"] ?? "" };
+  return {
+    ...config,
+    bounds,
+    searchPath: environment["PATH"] ?? "",
+    faultPoints: environment["FAULT"] ?? "",
+  };
 }
 
 function isLoopback(host: string): boolean {

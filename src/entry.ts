@@ -1,14 +1,30 @@
+import { isatty } from "node:tty";
+
 import { type Config, ConfigError, configHelp, loadConfig } from "./config.ts";
-import { AppError } from "./errors.ts";
+import { AppError, messageOf } from "./errors.ts";
+import { createLogger, type Logger } from "./logger.ts";
+import { openLineWriter } from "./platform/line-writer.ts";
 import { ListenError } from "./platform/serve.ts";
 
 /*
  * What both entry points share: their command line, their words to the operator, and their end.
  */
 
-/** One line to the operator, on stderr: stdout stays free for whoever pipes it. */
-export function report(message: string): void {
+const STDERR_FD = 2;
+
+/** A sentence for whoever starts this process by hand, before it is known how the log is to look. */
+export function complain(message: string): void {
   process.stderr.write(`${message}\n`);
+}
+
+/** The log of this process, on stderr: stdout stays free for whoever pipes it. */
+function openLog({ logLevel, logFormat }: Config): Logger {
+  const automatic = isatty(STDERR_FD) ? "text" : "json";
+  return createLogger({
+    level: logLevel,
+    format: logFormat === "auto" ? automatic : logFormat,
+    write: openLineWriter(STDERR_FD),
+  });
 }
 
 /** What the command line asks for; an exit code to leave with at once where it is help or a mistake. */
@@ -23,22 +39,32 @@ export function readCommandLine(usage: string): CommandLine {
     return { exitCode: 0 };
   }
   if (argument !== undefined && argument !== "doctor") {
-    report(`Unknown argument ${JSON.stringify(argument)}. Try --help.`);
+    complain(`Unknown argument ${JSON.stringify(argument)}. Try --help.`);
     return { exitCode: 2 };
   }
   try {
     return { command: argument ?? "serve", config: loadConfig() };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    for (const problem of error.problems) report(problem);
+    for (const problem of error.problems) complain(problem);
     return { exitCode: 2 };
   }
 }
 
-/** A failed start in words: a sentence where the error is ours, everything where it is a bug. */
-function reportFailedStart(error: unknown): void {
-  if (error instanceof AppError || error instanceof ListenError) report(error.message);
-  else report(`The start failed: ${error instanceof Error ? (error.stack ?? "") : String(error)}`);
+/** Why the process ends, in words: a sentence where the error is ours, everything where it is a bug. */
+function logEnd(log: Logger, error: unknown): void {
+  if (error instanceof AppError || error instanceof ListenError) log.error("fatal", error.message);
+  else log.error("fatal", `The start failed: ${messageOf(error)}`, { error });
+}
+
+/** Resolves when the process is to stop, which is logged; rejects when it cannot go on. */
+export async function untilStop(
+  log: Logger,
+  stopping: Promise<NodeJS.Signals>,
+  failed: Promise<never>,
+): Promise<void> {
+  const signal = await Promise.race([stopping, failed]);
+  log.info("stopping", `${signal}: finishing what runs, taking nothing new.`);
 }
 
 /** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once. */
@@ -61,18 +87,28 @@ export function stopDeadlineMs(config: Config): number {
   return config.drainSec * 1000 + STOP_MARGIN_MS;
 }
 
-export function warnOfMissingSandbox(config: Config): void {
+export function warnOfDangers(config: Config, log: Logger): void {
   if (config.sandbox === "none")
-    report("WARNING: SANDBOX=none: jobs run with all the rights of this service.");
+    log.warn("unsandboxed", "WARNING: SANDBOX=none: jobs run with all the rights of this service.");
+  if (config.faultPoints !== "")
+    log.warn(
+      "fault_points",
+      `WARNING: FAULT=${config.faultPoints}: this process is told to kill or stop itself.`,
+    );
 }
 
 /** Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke. */
-export async function exitCodeOf(run: () => Promise<void>): Promise<number> {
+export async function exitCodeOf(
+  config: Config,
+  run: (config: Config, log: Logger) => Promise<void>,
+): Promise<number> {
+  const log = openLog(config);
   try {
-    await run();
+    await run(config, log);
+    log.info("stopped", "Stopped.");
     return 0;
   } catch (error) {
-    reportFailedStart(error);
+    logEnd(log, error);
     return 1;
   }
 }

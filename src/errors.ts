@@ -4,6 +4,7 @@ export type ErrorCode =
   | "invalid_spec"
   | "invalid_query"
   | "unknown_runtime"
+  | "idempotency_key_reused"
   | "unauthorized"
   | "forbidden_host"
   | "forbidden_origin"

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import { messageOf } from "./errors.ts";
+import type { Logger } from "./logger.ts";
 
 /** Anything that runs in the background: started once, stopped once. stop() resolves when nothing of it runs any more. */
 export interface Service {
@@ -14,18 +15,18 @@ const MIN_STOP_MS = 100;
 
 /**
  * Starts services in order. Resolves to a function that stops them in the opposite order, all together within about
- * `deadlineMs`; one that fails or hangs is reported and does not keep the others from being stopped. A service that does
+ * `deadlineMs`; one that fails or hangs is logged and does not keep the others from being stopped. A service that does
  * not start is stopped with those before it, and its error is thrown.
  */
 export async function startAll(
   services: readonly Service[],
-  report: (message: string) => void,
+  log: Logger,
 ): Promise<(deadlineMs: number) => Promise<void>> {
   const started: Service[] = [];
   const stopAll = async (deadlineMs: number) => {
     const endMs = performance.now() + deadlineMs;
     for (const service of started.toReversed())
-      await stopWithin(service, Math.max(endMs - performance.now(), MIN_STOP_MS), report);
+      await stopWithin(service, Math.max(endMs - performance.now(), MIN_STOP_MS), log);
   };
   for (const service of services) {
     started.push(service);
@@ -39,18 +40,16 @@ export async function startAll(
   return stopAll;
 }
 
-async function stopWithin(
-  service: Service,
-  timeoutMs: number,
-  report: (message: string) => void,
-): Promise<void> {
+async function stopWithin(service: Service, timeoutMs: number, log: Logger): Promise<void> {
   const stopped = new AbortController();
   const late = delay(timeoutMs, "late", { signal: stopped.signal }).catch(() => "stopped");
   const stopping = service.stop().catch((error: unknown) => {
-    report(`The ${service.name} failed to stop: ${messageOf(error)}`);
+    log.error("stop_incomplete", `The ${service.name} failed to stop: ${messageOf(error)}`, {
+      error,
+    });
   });
   if ((await Promise.race([stopping, late])) === "late")
-    report(`The ${service.name} did not stop in time.`);
+    log.warn("stop_incomplete", `The ${service.name} did not stop in time.`);
   stopped.abort();
 }
 

@@ -7,12 +7,13 @@ import {
   exitCodeOf,
   fatalSignal,
   readCommandLine,
-  report,
   stopDeadlineMs,
   stopSignal,
-  warnOfMissingSandbox,
+  untilStop,
+  warnOfDangers,
 } from "./entry.ts";
 import { startAll } from "./lifecycle.ts";
+import type { Logger } from "./logger.ts";
 import { serve } from "./platform/serve.ts";
 
 const USAGE = `job-runner: runs code in a sandbox and streams what it prints.
@@ -21,27 +22,27 @@ Usage: bun run src/main.ts [--help | doctor]
 
 doctor says what of the sandbox works on this machine, what does not, and how to mend it.`;
 
-async function run(config: Config): Promise<void> {
+async function run(config: Config, log: Logger): Promise<void> {
   const stopping = stopSignal();
   const draining = new AbortController();
   const closing = new AbortController();
   const { onFatal, failed } = fatalSignal();
-  const storage = await openStorage(config, onFatal);
-  const worker = config.inlineWorker ? composeWorker(config, storage, report) : null;
+  const storage = await openStorage(config, log, onFatal);
+  const worker = config.inlineWorker ? composeWorker(config, storage, log) : null;
   const readiness = composeReadiness(storage, { worker, draining: draining.signal });
-  const context = { worker, draining: draining.signal, closing: closing.signal, report };
+  const context = { worker, draining: draining.signal, closing: closing.signal, log };
   const { reasonsNotReady } = readiness;
   const api = createApi(composeApiPorts(config, storage, { ...context, reasonsNotReady }));
-  warnOfMissingSandbox(config);
+  warnOfDangers(config, log);
   const server = serve({
     hostname: config.host,
     port: config.port,
     fetch: (request) => api.fetch(request),
   });
-  const stopAll = await startAll([readiness.service, ...(worker?.services ?? [])], report);
-  report(`Listening on ${server.url.href} (store: ${storage.store.kind})`);
+  const stopAll = await startAll([readiness.service, ...(worker?.services ?? [])], log);
+  log.info("listening", `Listening on ${server.url.href} (store: ${storage.store.kind})`);
 
-  report(`${await Promise.race([stopping, failed])}: finishing what runs, taking nothing new.`);
+  await untilStop(log, stopping, failed);
   draining.abort();
   await stopAll(stopDeadlineMs(config));
   closing.abort();
@@ -52,4 +53,4 @@ async function run(config: Config): Promise<void> {
 const start = readCommandLine(USAGE);
 if ("exitCode" in start) process.exit(start.exitCode);
 if (start.command === "doctor") process.exit(await examine(start.config));
-process.exit(await exitCodeOf(() => run(start.config)));
+process.exit(await exitCodeOf(start.config, run));

@@ -5,15 +5,17 @@ import { composeReadiness, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
 import {
+  complain,
   exitCodeOf,
   fatalSignal,
   readCommandLine,
-  report,
   stopDeadlineMs,
   stopSignal,
-  warnOfMissingSandbox,
+  untilStop,
+  warnOfDangers,
 } from "./entry.ts";
 import { startAll } from "./lifecycle.ts";
+import type { Logger } from "./logger.ts";
 import { type HttpServer, serve } from "./platform/serve.ts";
 
 const USAGE = `job-runner worker: runs the jobs that an API process with INLINE_WORKER=0 has queued.
@@ -22,23 +24,21 @@ Usage: REDIS_URL=redis://localhost:6379/0 bun run src/worker.ts [--help | doctor
 
 doctor says what of the sandbox works on this machine, what does not, and how to mend it.`;
 
-async function run(config: Config): Promise<void> {
+async function run(config: Config, log: Logger): Promise<void> {
   const stopping = stopSignal();
   const draining = new AbortController();
   const { onFatal, failed } = fatalSignal();
-  const storage = await openStorage(config, onFatal);
-  const worker = composeWorker(config, storage, report);
+  const storage = await openStorage(config, log, onFatal);
+  const worker = composeWorker(config, storage, log);
   const readiness = composeReadiness(storage, { worker, draining: draining.signal });
-  warnOfMissingSandbox(config);
+  warnOfDangers(config, log);
   const { reasonsNotReady } = readiness;
-  const server = serveProbes(
-    config,
-    composeProbePorts(config, storage, { worker, reasonsNotReady, report }),
-  );
-  const stopAll = await startAll([readiness.service, ...worker.services], report);
-  report(`Working (store: ${storage.store.kind})`);
+  const ports = composeProbePorts(config, storage, { worker, reasonsNotReady, log });
+  const server = serveProbes(config, ports);
+  const stopAll = await startAll([readiness.service, ...worker.services], log);
+  log.info("working", `Working (store: ${storage.store.kind})`);
 
-  report(`${await Promise.race([stopping, failed])}: finishing what runs, taking nothing new.`);
+  await untilStop(log, stopping, failed);
   draining.abort();
   await stopAll(stopDeadlineMs(config));
   await server?.stop();
@@ -54,7 +54,7 @@ function serveProbes(config: Config, ports: ServingPorts): HttpServer | null {
     port: config.metricsPort,
     fetch: (request) => api.fetch(request),
   });
-  report(`Metrics on ${server.url.href}metrics`);
+  ports.log.info("listening", `Metrics on ${server.url.href}metrics`);
   return server;
 }
 
@@ -62,7 +62,7 @@ const start = readCommandLine(USAGE);
 if ("exitCode" in start) process.exit(start.exitCode);
 if (start.command === "doctor") process.exit(await examine(start.config));
 if (start.config.redisUrl === undefined) {
-  report("A worker beside the API needs a store that both reach: set REDIS_URL.");
+  complain("A worker beside the API needs a store that both reach: set REDIS_URL.");
   process.exit(2);
 }
-process.exit(await exitCodeOf(() => run(start.config)));
+process.exit(await exitCodeOf(start.config, run));

@@ -96,6 +96,12 @@ for (const [name, value, expected] of BAD_VALUES) {
   });
 }
 
+test("a bad value is told without the password that it may hold", () => {
+  expect(problemsOf({ REDIS_URL: "http://user:hunter2@redis.example:6379" })).toEqual([
+    'REDIS_URL is "***@redis.example:6379", but it should be a URL such as redis://localhost:6379/0.',
+  ]);
+});
+
 test("every bad value is told at once", () => {
   expect(problemsOf({ PORT: "x", SANDBOX: "x" })).toHaveLength(2);
 });

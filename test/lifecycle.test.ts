@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { orNull, pause, repeat, type Service, startAll } from "../src/lifecycle.ts";
+import { recordedLog } from "./support/recorded-log.ts";
 
 function recorded(name: string, log: string[], stop?: () => Promise<void>): Service {
   return {
@@ -18,23 +19,24 @@ function recorded(name: string, log: string[], stop?: () => Promise<void>): Serv
 describe("startAll", () => {
   test("stops in the opposite order", async () => {
     const log: string[] = [];
-    const stop = await startAll([recorded("a", log), recorded("b", log)], () => undefined);
+    const stop = await startAll([recorded("a", log), recorded("b", log)], recordedLog().log);
     await stop(1_000);
     expect(log).toEqual(["start a", "start b", "stop b", "stop a"]);
   });
 
-  test("a service that hangs or fails on stop keeps no other from being stopped, and is reported", async () => {
+  test("a service that hangs or fails on stop keeps no other from being stopped, and is logged", async () => {
     const log: string[] = [];
-    const reports: string[] = [];
+    const { log: serviceLog, lines } = recordedLog();
     const hangs = recorded("hangs", log, () => new Promise(() => undefined));
     const fails = recorded("fails", log, () => Promise.reject(new Error("no")));
-    const stop = await startAll([recorded("a", log), fails, hangs], (line) => reports.push(line));
+    const stop = await startAll([recorded("a", log), fails, hangs], serviceLog);
     await stop(20);
     expect(log.slice(3)).toEqual(["stop hangs", "stop fails", "stop a"]);
-    // The one that hung has used up the time; the others are stopped all the same, and not reported.
-    expect(reports.length).toBe(2);
-    expect(reports.join("\n")).toContain("hangs did not stop in time");
-    expect(reports.join("\n")).toContain("fails failed to stop: no");
+    // The one that hung has used up the time; the others are stopped all the same, and not logged.
+    expect(lines.map(({ level, event, message }) => [level, event, message])).toEqual([
+      ["warn", "stop_incomplete", "The hangs did not stop in time."],
+      ["error", "stop_incomplete", "The fails failed to stop: no"],
+    ]);
   });
 
   test("a service that does not start takes the earlier ones down with it", async () => {
@@ -43,7 +45,7 @@ describe("startAll", () => {
       ...recorded("broken", log),
       start: () => Promise.reject(new Error("not today")),
     };
-    const starting = startAll([recorded("a", log), broken, recorded("c", log)], () => undefined);
+    const starting = startAll([recorded("a", log), broken, recorded("c", log)], recordedLog().log);
     await expect(starting).rejects.toThrow("not today");
     expect(log).toEqual(["start a", "stop broken", "stop a"]);
   });

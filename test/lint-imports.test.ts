@@ -124,7 +124,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   },
   {
     file: "src/logs/imports.ts",
-    allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts"],
+    allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts", "../store/waiter.ts"],
     refused: ["../store/redis/log.ts", "../api/sse.ts", "../runner/loop.ts", "elysia"],
   },
   {
@@ -188,8 +188,13 @@ const IMPORT_RULES: readonly ImportRule[] = [
     ],
   },
   {
-    file: "src/lifecycle.ts",
+    file: "src/logger.ts",
     allowed: ["./errors.ts"],
+    refused: ["./config.ts", "./jobs/job.ts", "./platform/line-writer.ts", "node:fs"],
+  },
+  {
+    file: "src/lifecycle.ts",
+    allowed: ["./errors.ts", "./logger.ts"],
     refused: ["./api/app.ts", "./config.ts", "./store/redis/store.ts"],
   },
   {

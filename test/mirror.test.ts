@@ -25,8 +25,8 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "api/job-view.ts": "e2e/jobs.test.ts",
   "api/jobs.ts": "e2e/jobs.test.ts",
   "api/logs.ts": "e2e/streaming.test.ts",
-  "api/openapi-schemas.ts": "api/openapi.test.ts",
   "api/openapi-examples.ts": "api/openapi.test.ts",
+  "api/openapi-schemas.ts": "api/openapi.test.ts",
   "api/probes.ts": "e2e/metrics.test.ts",
   "api/server-info.ts": "api/openapi.test.ts",
   "api/stats.ts": "e2e/metrics.test.ts",
@@ -45,7 +45,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "sandbox/last-words.ts": "sandbox/supervised-guest.test.ts",
   "sandbox/running-guest.ts": "sandbox/supervised-guest.test.ts",
   "sandbox/tree-meter.ts": "sandbox/bubblewrap.test.ts",
-  "store/store.ts": "store/sqlite.test.ts",
+  "store/timing.ts": "store/sqlite.test.ts",
   "store/redis/": "store/redis.test.ts",
   "store/sqlite/": "store/sqlite.test.ts",
 };

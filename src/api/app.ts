@@ -2,14 +2,16 @@ import { randomUUID } from "node:crypto";
 
 import { type AnyElysia, Elysia, ValidationError } from "elysia";
 
-import { AppError, type ErrorCode, type FieldError } from "../errors.ts";
+import { AppError, type ErrorCode, type FieldError, messageOf } from "../errors.ts";
 import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
+import type { Logger } from "../logger.ts";
 import { artifactRoutes } from "./artifacts.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
+import { REPLAYED_HEADER } from "./idempotency.ts";
 import { jobRoutes } from "./jobs.ts";
 import { logRoutes } from "./logs.ts";
 import { openApiDocument } from "./openapi.ts";
-import type { ApiPorts, ServingPorts } from "./ports.ts";
+import type { ApiPorts, RoutePorts, ServingPorts } from "./ports.ts";
 import { probeRoutes } from "./probes.ts";
 import { problemResponse } from "./problem.ts";
 import { serverInfoRoutes } from "./server-info.ts";
@@ -23,26 +25,34 @@ export interface Api {
 }
 
 export function createApi(ports: ApiPorts): Api {
-  return serving(ports, [
-    jobRoutes(ports),
-    logRoutes(ports),
-    artifactRoutes(ports),
-    serverInfoRoutes(ports),
-    statsRoutes(ports),
-    probeRoutes(ports),
-    new Elysia().get("/openapi.json", () => Response.json(openApiDocument())),
-  ]);
+  return serving(ports, (logOf) => {
+    const parts: RoutePorts = { ...ports, logOf };
+    return [
+      jobRoutes(parts),
+      logRoutes(parts),
+      artifactRoutes(ports),
+      serverInfoRoutes(ports),
+      statsRoutes(ports),
+      probeRoutes(ports),
+      new Elysia().get("/openapi.json", () => Response.json(openApiDocument())),
+    ];
+  });
 }
 
 /** What a worker process serves: nothing of jobs, and the same rules of who may call. */
 export function createProbeApi(ports: ServingPorts): Api {
-  return serving(ports, [probeRoutes(ports)]);
+  return serving(ports, () => [probeRoutes(ports)]);
 }
 
 /** Wires routes, guard and errors. Whatever a request does, it is answered: with its result or with a problem body. */
-function serving(ports: ServingPorts, plugins: readonly AnyElysia[]): Api {
+function serving(
+  ports: ServingPorts,
+  pluginsWith: (logOf: RoutePorts["logOf"]) => readonly AnyElysia[],
+): Api {
   const requestIds = new WeakMap<Request, string>();
   const problemCodes = new WeakMap<Request, ErrorCode>();
+  const logOf = (request: Request) =>
+    ports.log.child({ request_id: requestIds.get(request) ?? "" });
   const app = new Elysia({
     // Without it, paths on short host names (http://api/jobs/1) are cut in the wrong place and answer 404.
     handler: { standardHostname: false },
@@ -54,8 +64,7 @@ function serving(ports: ServingPorts, plugins: readonly AnyElysia[]): Api {
       const requestId = requestIds.get(request) ?? "";
       const allowed = code === "NOT_FOUND" ? allowedMethods(request, routes) : [];
       const known = translate(error, code, { request, allowed });
-      const isOurs = !(known instanceof AppError) || known.code === "store_unavailable";
-      if (isOurs) ports.onError(error, requestId);
+      logFailure(logOf(request), known, requestId);
       problemCodes.set(request, known instanceof AppError ? known.code : "internal");
       const response = problemResponse(known, request, requestId);
       if (allowed.length > 0) response.headers.set("Allow", allowed.join(", "));
@@ -67,12 +76,13 @@ function serving(ports: ServingPorts, plugins: readonly AnyElysia[]): Api {
       if (request.method === "OPTIONS") return new Response(null, { status: 204 });
       return undefined;
     });
-  for (const plugin of plugins) app.use(plugin);
+  for (const plugin of pluginsWith(logOf)) app.use(plugin);
   const routes = app.routes.map(({ method, path }) => `${method} ${path}`);
 
   return {
     routes,
     async fetch(received) {
+      const startedAtMs = performance.now();
       const isHead = received.method === "HEAD";
       const usable = withUsableUrl(received);
       // Elysia's own HEAD reads the whole body to learn its length, that of an endless stream too.
@@ -88,10 +98,32 @@ function serving(ports: ServingPorts, plugins: readonly AnyElysia[]): Api {
         route: patternOf(request, routes),
         status: response.status,
         code: problemCodes.get(request) ?? null,
+        isReplay: response.headers.has(REPLAYED_HEADER),
       });
+      logAnswer(logOf(request), received.method, { request, response, startedAtMs });
       return isHead ? await withoutStream(response) : response;
     },
   };
+}
+
+/** What is not the client's doing. A store that is away fails every request, and is told of once by who watches it. */
+function logFailure(log: Logger, error: unknown, requestId: string): void {
+  const message = `Request ${requestId} failed: ${messageOf(error)}`;
+  if (!(error instanceof AppError)) log.error("request_failed", message, { error });
+  else if (error.code === "store_unavailable") log.debug("request_failed", message, { error });
+}
+
+/** The time is that to the headers: a stream's end has an event of its own. */
+function logAnswer(
+  log: Logger,
+  method: string,
+  answer: { readonly request: Request; readonly response: Response; readonly startedAtMs: number },
+): void {
+  const { status } = answer.response;
+  const path = new URL(answer.request.url).pathname;
+  const duration = Math.round(performance.now() - answer.startedAtMs);
+  const fields = { method, path, status, duration_ms: duration };
+  log.debug("request_answered", "A request was answered.", fields);
 }
 
 /** A client's own id is taken over when it is fit for a header and a log line. */

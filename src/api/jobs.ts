@@ -4,11 +4,12 @@ import { type Static, Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 
 import { AppError, messageOf } from "../errors.ts";
-import type { JobFilter, JobRecord } from "../jobs/job.ts";
+import type { JobFilter, JobRecord, NewJob } from "../jobs/job.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
+import { digestOf, idempotencyKeyOf, keyReused, REPLAYED_HEADER } from "./idempotency.ts";
 import { jobView, listedJobView } from "./job-view.ts";
-import type { ApiPorts } from "./ports.ts";
+import type { ApiPorts, RoutePorts } from "./ports.ts";
 import { receiveUpload, type UploadedJob } from "./upload.ts";
 
 const DEFAULT_PAGE = 50;
@@ -31,7 +32,7 @@ export const ListQuery = Type.Object(
 );
 
 /** Submit, look at, list and cancel jobs. */
-export function jobRoutes(ports: ApiPorts) {
+export function jobRoutes(ports: RoutePorts) {
   return new Elysia({ name: "jobs" })
     .post("/jobs", ({ request }) => submit(ports, request), { parse: "none" })
     .get("/jobs", ({ query }) => listJobs(ports, query), { query: ListQuery })
@@ -39,7 +40,9 @@ export function jobRoutes(ports: ApiPorts) {
       const job = await findJob(ports, params.id);
       return Response.json(await describeJob(ports, job));
     })
-    .post("/jobs/:id/cancel", ({ params }) => cancel(ports, params.id), { parse: "none" });
+    .post("/jobs/:id/cancel", ({ params, request }) => cancel(ports, params.id, request), {
+      parse: "none",
+    });
 }
 
 /** The record of a job. Throws AppError `not_found`, also once the job has expired. */
@@ -62,12 +65,13 @@ async function describeJob({ store }: ApiPorts, job: JobRecord) {
   return jobView(job, position);
 }
 
-async function submit(ports: ApiPorts, request: Request): Promise<Response> {
+async function submit(ports: RoutePorts, request: Request): Promise<Response> {
   if (ports.draining.aborted)
     throw new AppError("draining", "The server is shutting down and takes no new jobs.");
   const sandbox = ports.sandbox();
   if (sandbox !== null && !sandbox.ready)
     throw new AppError("sandbox_unavailable", sandbox.problems.join(" "), { retryAfterSec: 30 });
+  const key = idempotencyKeyOf(request);
   const id = randomUUID();
   const upload = await ports.files.beginUpload(id);
   let job: JobRecord;
@@ -75,19 +79,36 @@ async function submit(ports: ApiPorts, request: Request): Promise<Response> {
     const received = await receiveUpload(request, upload, ports.upload);
     const checked = await checkJob(ports, received);
     await upload.commit();
-    job = await ports.store.submit({ id, ...checked });
+    job = await storeJob(ports, { id, ...checked }, key);
   } catch (error) {
     // Without an answer the job may be stored: then its files must stay, until somebody finds out that it is not.
     const isUnknown = error instanceof AppError && error.code === "store_unavailable";
     if (!isUnknown) await upload.discard();
     throw error;
   }
-  // The job is stored, whatever becomes of the marker.
-  await upload.confirm().catch((error: unknown) => ports.onError(error, id));
+  const isReplay = job.id !== id;
+  const log = ports.logOf(request).child({ job_id: job.id });
+  if (!isReplay) log.debug("job_submitted", "A job was submitted.");
+  // The answer stands, whatever becomes of the files that are not needed, or of the marker of those that are.
+  const settled = isReplay ? upload.discard() : upload.confirm();
+  await settled.catch((error: unknown) => {
+    log.error("step_failed", `The files of the upload stayed: ${messageOf(error)}`, { error });
+  });
   return Response.json(await describeJob(ports, job), {
     status: 202,
-    headers: { Location: `/jobs/${id}` },
+    headers: {
+      Location: `/jobs/${job.id}`,
+      ...(isReplay && { [REPLAYED_HEADER]: "true" }),
+    },
   });
+}
+
+/** The job's record; with a key that was sent before, that of the first job. */
+async function storeJob(ports: ApiPorts, job: NewJob, key: string | null): Promise<JobRecord> {
+  if (key === null) return await ports.store.submit(job);
+  const stored = await ports.store.submitOnce({ job, key, digest: digestOf(job) });
+  if (stored === "mismatch") throw keyReused();
+  return stored;
 }
 
 async function checkJob(ports: ApiPorts, { spec: text, files }: UploadedJob) {
@@ -157,10 +178,14 @@ function filterOf({ status, runtime, label }: Static<typeof ListQuery>): JobFilt
   };
 }
 
-async function cancel(ports: ApiPorts, id: string): Promise<Response> {
+async function cancel(ports: RoutePorts, id: string, request: Request): Promise<Response> {
   await findJob(ports, id);
   const answer = await ports.store.requestCancel(id);
   const job = await findJob(ports, id);
+  const fields = { job_id: id, status: job.status };
+  ports
+    .logOf(request)
+    .debug("job_cancel_asked", `The end of a job was asked for: ${answer}.`, fields);
   const status = answer === "ended" && isTerminal(job.status) ? 200 : 202;
   return Response.json(await describeJob(ports, job), { status });
 }

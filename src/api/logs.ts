@@ -3,17 +3,19 @@ import { Elysia } from "elysia";
 
 import { AppError } from "../errors.ts";
 import type { JobRecord } from "../jobs/job.ts";
+import type { Logger } from "../logger.ts";
 import { parseEventId } from "../logs/events.ts";
 import {
   type AttemptSelection,
   FINISHED,
+  type FollowEnd,
   type FollowStep,
   followLog,
   readSnapshot,
 } from "../logs/follow.ts";
 import { findJob } from "./jobs.ts";
-import type { ApiPorts } from "./ports.ts";
-import { frameStep, STREAM_OPENING } from "./sse.ts";
+import type { ApiPorts, RoutePorts } from "./ports.ts";
+import { frameRestart, frameStep, STREAM_OPENING } from "./sse.ts";
 
 const selection = {
   stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
@@ -37,7 +39,7 @@ export const StreamQuery = Type.Object(
 );
 
 /** What a job printed: as it is so far, and as it comes. */
-export function logRoutes(ports: ApiPorts) {
+export function logRoutes(ports: RoutePorts) {
   return new Elysia({ name: "logs" })
     .get("/jobs/:id/logs", ({ params, query }) => snapshot(ports, params.id, query), {
       query: SnapshotQuery,
@@ -81,7 +83,7 @@ async function snapshot(
 }
 
 async function stream(
-  ports: ApiPorts,
+  ports: RoutePorts,
   id: string,
   { query, request }: { query: Static<typeof StreamQuery>; request: Request },
 ): Promise<Response> {
@@ -89,7 +91,7 @@ async function stream(
   const lastEventId = request.headers.get("last-event-id") ?? query.last_event_id ?? "";
   const gone = new AbortController();
   const steps = await followLog(
-    ports.store,
+    ports.logs,
     job,
     {
       id,
@@ -103,7 +105,8 @@ async function stream(
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
-  return new Response(streamBody(ports.streams.counted(steps), gone), {
+  const log = ports.logOf(request).child({ job_id: id });
+  return new Response(streamBody(logged(ports.streams.counted(steps), log), gone), {
     headers: {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-store, no-transform",
@@ -113,9 +116,24 @@ async function stream(
   });
 }
 
+/** The same steps, their begin and end logged; the end also where the client has gone. */
+async function* logged(
+  steps: AsyncGenerator<FollowStep, FollowEnd>,
+  log: Logger,
+): AsyncGenerator<FollowStep, FollowEnd> {
+  const openedAtMs = performance.now();
+  log.debug("stream_opened", "A stream of a job's log was opened.");
+  try {
+    return yield* steps;
+  } finally {
+    const duration = Math.round(performance.now() - openedAtMs);
+    log.debug("stream_closed", "A stream of a job's log was closed.", { duration_ms: duration });
+  }
+}
+
 /** Pulled by the client's own pace: a slow one holds one page of the log, and no queue. */
 function streamBody(
-  steps: AsyncGenerator<FollowStep>,
+  steps: AsyncGenerator<FollowStep, FollowEnd>,
   gone: AbortController,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
@@ -129,12 +147,16 @@ function streamBody(
         return;
       }
       const step = await steps.next();
-      if (step.done === true) controller.close();
-      else controller.enqueue(encoder.encode(frameStep(step.value)));
+      if (step.done !== true) {
+        controller.enqueue(encoder.encode(frameStep(step.value)));
+        return;
+      }
+      if (step.value === "stopped") controller.enqueue(encoder.encode(frameRestart(Math.random())));
+      controller.close();
     },
     async cancel() {
       gone.abort();
-      await steps.return(undefined);
+      await steps.return("over");
     },
   });
 }

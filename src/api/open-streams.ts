@@ -7,10 +7,10 @@ export class OpenStreams {
   }
 
   /** The same steps, counted from the first one that is asked for until the last, or until nobody wants more. */
-  async *counted<T>(steps: AsyncGenerator<T>): AsyncGenerator<T> {
+  async *counted<T, End>(steps: AsyncGenerator<T, End>): AsyncGenerator<T, End> {
     this.#count += 1;
     try {
-      yield* steps;
+      return yield* steps;
     } finally {
       this.#count -= 1;
     }

@@ -1,6 +1,8 @@
 import packageJson from "../../package.json" with { type: "json" };
 
-/** The answers that the API description shows as examples; the tests check them against its schemas. */
+/*
+ * What the answers in the API description look like. A test checks each against its schema.
+ */
 
 export const EXAMPLE_ID = "0b7e0b0e-5d6f-4c61-9a1e-6f2f8a1d3c55";
 

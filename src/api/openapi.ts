@@ -91,6 +91,16 @@ interface Operation {
 
 const SUBMIT: Operation = {
   summary: "Submit a job",
+  parameters: [
+    {
+      name: "Idempotency-Key",
+      in: "header",
+      required: false,
+      description:
+        "Sent again within 24 hours, with the same spec and files, it is answered with the first job.",
+      schema: { type: "string", minLength: 1, maxLength: 255 },
+    },
+  ],
   requestBody: {
     required: true,
     content: {

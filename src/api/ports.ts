@@ -1,5 +1,7 @@
 import type { ErrorCode } from "../errors.ts";
 import type { FileStore } from "../files/file-store.ts";
+import type { Logger } from "../logger.ts";
+import type { LogHub } from "../logs/hub.ts";
 import type { SpecRules } from "../jobs/spec.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
@@ -16,6 +18,8 @@ interface AnsweredRequest {
   readonly status: number;
   /** Of the problem that the answer is; null for any other answer. */
   readonly code: ErrorCode | null;
+  /** A POST /jobs that was sent before under its Idempotency-Key: the answer is about the job of that time. */
+  readonly isReplay: boolean;
 }
 
 /** What every HTTP server of ours needs, that of a worker too. */
@@ -26,13 +30,14 @@ export interface ServingPorts {
   /** What this process counts, as Prometheus reads it. Resolves within seconds, whatever the store does. */
   readonly metrics: () => Promise<string>;
   readonly onAnswer: (answered: AnsweredRequest) => void;
-  /** Takes errors that the client is not told about. */
-  readonly onError: (error: unknown, requestId: string) => void;
+  readonly log: Logger;
 }
 
 /** All that the API needs from the rest of the process. */
 export interface ApiPorts extends ServingPorts {
   readonly store: Store;
+  /** In front of the same store, for everybody who follows a log. */
+  readonly logs: LogHub;
   readonly files: FileStore;
   /** What may be submitted now: this process's own runtimes, or what the workers have announced. */
   readonly runtimes: () => Promise<RuntimeRegistry<WorkerRuntime>>;
@@ -50,4 +55,10 @@ export interface ApiPorts extends ServingPorts {
   readonly draining: AbortSignal;
   /** Fires when its last job has ended or was handed back: streams end once they have said all there is. */
   readonly closing: AbortSignal;
+}
+
+/** What a route is given besides. */
+export interface RoutePorts extends ApiPorts {
+  /** `log`, with the request's id in every line. */
+  readonly logOf: (request: Request) => Logger;
 }

@@ -14,6 +14,7 @@ const STATUS: Record<ErrorCode, { readonly status: number; readonly title: strin
   invalid_spec: { status: 422, title: "The job is not valid" },
   invalid_query: { status: 422, title: "The query is not valid" },
   unknown_runtime: { status: 422, title: "The runtime is not available" },
+  idempotency_key_reused: { status: 422, title: "The idempotency key belongs to another request" },
   internal: { status: 500, title: "Internal error" },
   sandbox_error: { status: 500, title: "The sandbox failed" },
   draining: { status: 503, title: "The server is shutting down" },

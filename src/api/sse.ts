@@ -12,6 +12,16 @@ import { endNoteView } from "./job-view.ts";
 /** Goes out with the headers: opens the stream for the client, and sets how long it waits before it reconnects. */
 export const STREAM_OPENING = "retry: 1500\n: ok\n\n";
 
+/** Clients of a server that stops come back after this, each after another time, so that not all do at once. */
+const MIN_RECONNECT_MS = 500;
+const MAX_RECONNECT_MS = 2_500;
+
+/** The last words of a stream whose log goes on: the server stops. `share`, from 0 to 1, is the client's place in the spread. */
+export function frameRestart(share: number): string {
+  const retryMs = Math.round(MIN_RECONNECT_MS + share * (MAX_RECONNECT_MS - MIN_RECONNECT_MS));
+  return `retry: ${retryMs}\n: the server is restarting; connect again with the last id\n\n`;
+}
+
 const HEARTBEAT = ": heartbeat\n\n";
 const RESET = "event: reset\ndata: {}\n\n";
 

@@ -30,6 +30,8 @@ export interface Execution {
   readonly cancelled: AbortSignal;
   /** The run is to be given up without a result: everything is taken down at once. */
   readonly abandoned: AbortSignal;
+  /** The program runs. */
+  readonly onStarted: () => void;
 }
 
 /**
@@ -58,6 +60,7 @@ async function executeWith(execution: Execution, gate: EgressGate | null): Promi
       return outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
     throw error;
   }
+  execution.onStarted();
   const abandon = () => beginDestroy(guest);
   execution.abandoned.addEventListener("abort", abandon, { once: true });
   if (execution.abandoned.aborted) abandon();

@@ -54,9 +54,25 @@ export function compareEntryIds(a: EntryId, b: EntryId): number {
   return a.epoch - b.epoch || a.seq - b.seq;
 }
 
+/** The least id that is greater than `id`: where to read on after that entry. */
+export function entryIdAfter({ epoch, seq }: EntryId): EntryId {
+  return { epoch, seq: seq + 1 };
+}
+
+/** The greatest id that is less than `id`; null where there is none. */
+export function entryIdBefore({ epoch, seq }: EntryId): EntryId | null {
+  if (seq > 0) return { epoch, seq: seq - 1 };
+  return epoch > 0 ? { epoch: epoch - 1, seq: Number.MAX_SAFE_INTEGER } : null;
+}
+
 /** Payload bytes of some frames. */
 export function framesByteLength(frames: readonly Frame[]): number {
   let total = 0;
   for (const frame of frames) total += frame.bytes.length;
   return total;
+}
+
+/** Payload bytes of an entry; 0 for all that is not output. */
+export function entryByteLength(entry: LogEntry): number {
+  return entry.kind === "frames" ? framesByteLength(entry.frames) : 0;
 }

@@ -1,3 +1,5 @@
+import type { AttemptReason } from "./log-entry.ts";
+
 /** How many crashed workers one job may meet before it is `lost`. A drain or a store outage does not count. */
 export const MAX_CRASHES = 2;
 
@@ -15,3 +17,9 @@ export function afterCrash(job: {
   if (job.cancelRequested) return "cancelled";
   return job.crashes >= MAX_CRASHES ? "lost" : "requeue";
 }
+
+/** The retry reasons that the two ways of handing a job back record. */
+export const RETRY_REASON = {
+  sweep: "worker_lost",
+  release: "worker_drained",
+} as const satisfies Record<string, AttemptReason>;

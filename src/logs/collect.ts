@@ -64,6 +64,8 @@ export class LogCollector {
   #acceptedBytes = 0;
   #droppedBytes = 0;
   #markedDroppedBytes = 0;
+  /** The store had no room even for the note that there is a gap: whoever ends the job writes it. */
+  #isGapRefused = false;
   #storedBytes = 0;
   #seq = 0;
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
@@ -89,6 +91,16 @@ export class LogCollector {
   /** The seq of the last entry that was stored; 0 before the first. */
   get lastSeq(): number {
     return this.#seq;
+  }
+
+  /** Whether bytes were dropped of which no entry tells; final once close() has resolved. */
+  get isGapUnmarked(): boolean {
+    return this.#droppedBytes !== this.#markedDroppedBytes;
+  }
+
+  /** Memory that is kept for resendAfter. */
+  get spoolBytes(): number {
+    return this.#spoolBytes;
   }
 
   /** Takes bytes just read from one stream; resolves when there is room for more. */
@@ -166,7 +178,7 @@ export class LogCollector {
 
   /** A gap is marked as soon as it begins, and once more at the end with the final count. */
   #mustMarkGap(): boolean {
-    if (this.#droppedBytes === this.#markedDroppedBytes) return false;
+    if (!this.isGapUnmarked || this.#isGapRefused) return false;
     return this.#markedDroppedBytes === 0 || this.#closing;
   }
 
@@ -197,10 +209,7 @@ export class LogCollector {
   }
 
   #takeBody(): LogBody {
-    if (this.#bufferedBytes === 0) {
-      this.#markedDroppedBytes = this.#droppedBytes;
-      return { kind: "gap", droppedBytes: this.#droppedBytes };
-    }
+    if (this.#bufferedBytes === 0) return { kind: "gap", droppedBytes: this.#droppedBytes };
     const frames = takeFrames(this.#frames, ENTRY_MAX_BYTES);
     this.#bufferedBytes -= framesByteLength(frames);
     this.#makeRoom();
@@ -209,9 +218,12 @@ export class LogCollector {
 
   async #send(entry: SentEntry): Promise<void> {
     const answer = await this.#options.append(entry.seq, entry.body, entry.log);
-    if (answer.kind === "fenced") this.#fence();
-    else if (answer.kind === "refused") this.#truncate(entry);
-    else if (answer.kind === "behind" && !(await this.resendAfter(answer.lastSeq))) this.#fence();
+    if (answer.kind === "refused") return this.#truncate(entry);
+    const isStored =
+      answer.kind === "stored" ||
+      (answer.kind === "behind" && (await this.resendAfter(answer.lastSeq)));
+    if (!isStored) this.#fence();
+    else if (entry.body.kind === "gap") this.#markedDroppedBytes = entry.body.droppedBytes;
   }
 
   /**
@@ -233,6 +245,7 @@ export class LogCollector {
     this.#spool = this.#spool.filter((sent) => sent !== entry);
     this.#spoolBytes -= bodyByteLength(entry.body);
     this.#seq--;
+    if (entry.body.kind === "gap") this.#isGapRefused = true;
     this.#storedBytes -= bodyByteLength(entry.body);
     this.#droppedBytes += bodyByteLength(entry.body) + this.#bufferedBytes;
     this.#frames = [];

@@ -1,14 +1,14 @@
-import { AppError } from "../errors.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import {
   compareEntryIds,
+  entryByteLength,
   type EntryId,
-  framesByteLength,
+  entryIdAfter,
   type LogEntry,
 } from "../jobs/log-entry.ts";
-import { pause } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
 import { createEventCutter, type EventId, type EventOptions, type LogEvent } from "./events.ts";
+import type { LogHub, LogReader } from "./hub.ts";
 
 /*
  * A log as a live stream of events: history first, then what comes, without a gap or a duplicate between the two,
@@ -17,15 +17,8 @@ import { createEventCutter, type EventId, type EventOptions, type LogEvent } fro
 
 /** A snapshot reads the store in pages of about this size; it hands on the bytes as they are. */
 const SNAPSHOT_PAGE_BYTES = 256 * 1024;
-/** A stream's page stays in memory for as long as its client does not read. */
-const STREAM_PAGE_BYTES = 64 * 1024;
 /** Events become many times the size of what was printed, so a step is a few at a time. */
 const STEP_EVENTS = 500;
-/** A store that is away is asked again this often. */
-const OUTAGE_PAUSE_MS = 500;
-
-/** What following a log needs of a source. */
-export type LogSource = Pick<Store, "get" | "readLog" | "lastEntryId" | "waitForEntries">;
 
 /** Which attempts a reader sees: the latest, the n-th, or all of them in order. */
 export type AttemptSelection = "latest" | "all" | number;
@@ -46,6 +39,9 @@ export type FollowStep =
   | { readonly kind: "reset" }
   | { readonly kind: "heartbeat" };
 
+/** Why there are no more steps: nothing will ever follow, or the log goes on and only this stream was told to stop. */
+export type FollowEnd = "over" | "stopped";
+
 /** The client's last event was the stream's end: there is nothing to come, ever. */
 export const FINISHED = Symbol("finished");
 
@@ -60,17 +56,17 @@ interface Start {
  * The generator returns after the end event, when the job is removed, or, once all there is has been read, after `signal`.
  */
 export async function followLog(
-  source: LogSource,
+  hub: LogHub,
   record: JobRecord,
   request: FollowRequest,
   signal: AbortSignal,
-): Promise<typeof FINISHED | AsyncGenerator<FollowStep>> {
-  const start = await findStart(source, record, request);
-  return start === FINISHED ? FINISHED : follow(source, request, { start, record, signal });
+): Promise<typeof FINISHED | AsyncGenerator<FollowStep, FollowEnd>> {
+  const start = await findStart(hub, record, request);
+  return start === FINISHED ? FINISHED : follow(hub, request, { start, record, signal });
 }
 
 async function findStart(
-  source: LogSource,
+  hub: LogHub,
   record: JobRecord,
   request: FollowRequest,
 ): Promise<Start | typeof FINISHED> {
@@ -81,18 +77,11 @@ async function findStart(
   const last = lastEpoch(record, request.attempt);
   if (last !== null && after.epoch > last && record.epochs.includes(after.epoch)) return FINISHED;
   const isSelected = after.epoch >= first.epoch && (last === null || after.epoch <= last);
-  const [entry] = isSelected
-    ? await source.readLog({ id: request.id, from: after, maxBytes: 1 })
-    : [];
-  if (entry === undefined || compareEntryIds(entry, after) !== 0 || after.offset > sizeOf(entry))
-    return { ...fresh, isReset: true };
+  const entry = isSelected ? await hub.find(request.id, after) : null;
+  if (entry === null || after.offset > entryByteLength(entry)) return { ...fresh, isReset: true };
   if (entry.kind === "end") return FINISHED;
   if (entry.kind === "frames") return { from: after, skipBytes: after.offset, isReset: false };
-  return { from: { epoch: after.epoch, seq: after.seq + 1 }, skipBytes: 0, isReset: false };
-}
-
-function sizeOf(entry: LogEntry): number {
-  return entry.kind === "frames" ? framesByteLength(entry.frames) : 0;
+  return { from: entryIdAfter(after), skipBytes: 0, isReset: false };
 }
 
 /** Where the selected attempts begin. */
@@ -114,44 +103,54 @@ interface FollowState {
 }
 
 async function* follow(
-  source: LogSource,
+  hub: LogHub,
+  request: FollowRequest,
+  state: FollowState,
+): AsyncGenerator<FollowStep, FollowEnd> {
+  if (state.start.isReset) yield { kind: "reset" };
+  const reader = hub.open(request.id);
+  try {
+    return yield* readOn(reader, request, state);
+  } finally {
+    reader.close();
+  }
+}
+
+async function* readOn(
+  reader: LogReader,
   request: FollowRequest,
   { start, record, signal }: FollowState,
-): AsyncGenerator<FollowStep> {
-  if (start.isReset) yield { kind: "reset" };
+): AsyncGenerator<FollowStep, FollowEnd> {
   const cutter = createEventCutter(request);
   let { from, skipBytes } = start;
-  let lastRead: EntryId | null = from.seq > 0 ? { epoch: from.epoch, seq: from.seq - 1 } : null;
   let quietSinceMs = performance.now();
   let isOver = false;
   function* eventsOf(entries: readonly LogEntry[]): Generator<LogEvent> {
     for (const entry of entries) {
       yield* cutter.push(entry, skipBytes);
       skipBytes = 0;
-      lastRead = { epoch: entry.epoch, seq: entry.seq };
-      from = { epoch: entry.epoch, seq: entry.seq + 1 };
+      from = entryIdAfter(entry);
       isOver = isLast(entry, record, request.attempt);
       if (isOver) return;
     }
   }
 
   for (;;) {
-    const entries = await readPage(source, request.id, from);
-    if (typeof entries !== "string")
-      for (const events of inSteps(eventsOf(entries))) {
-        yield { kind: "events", events };
-        quietSinceMs = performance.now();
-      }
-    if (isOver) return;
-    if (typeof entries !== "string" && entries.length > 0) continue;
-    // Only here, where everything is read: a server that stops lets its readers have what there is.
-    if (signal.aborted || entries === "gone") return;
-    const timeoutMs = quietSinceMs + request.heartbeatMs - performance.now();
-    if (timeoutMs <= 0) {
-      yield { kind: "heartbeat" };
+    // Asked before the read: a server that stops lets its readers have all there is.
+    const isStopping = signal.aborted;
+    const quietMs = performance.now() - quietSinceMs;
+    const entries = await reader.next(from, Math.max(request.heartbeatMs - quietMs, 0), signal);
+    if (entries === "gone") return "over";
+    for (const events of inSteps(eventsOf(entries))) {
+      yield { kind: "events", events };
       quietSinceMs = performance.now();
-    } else if (entries === "away") await pause(Math.min(timeoutMs, OUTAGE_PAUSE_MS), signal);
-    else await source.waitForEntries({ id: request.id, after: lastRead, timeoutMs }, signal);
+    }
+    if (isOver) return "over";
+    if (entries.length > 0) continue;
+    if (isStopping) return "stopped";
+    if (performance.now() - quietSinceMs < request.heartbeatMs) continue;
+    yield { kind: "heartbeat" };
+    quietSinceMs = performance.now();
   }
 }
 
@@ -166,24 +165,6 @@ function* inSteps(events: Iterable<LogEvent>): Generator<LogEvent[]> {
   if (step.length > 0) yield step;
 }
 
-/**
- * The next entries; none yet; `gone` where the job was removed. `away` while the store does not answer: a stream that
- * broke off then would come back to a 503, after which an EventSource gives up for good.
- */
-async function readPage(
-  source: LogSource,
-  id: string,
-  from: EntryId,
-): Promise<readonly LogEntry[] | "gone" | "away"> {
-  try {
-    const entries = await source.readLog({ id, from, maxBytes: STREAM_PAGE_BYTES });
-    return entries.length === 0 && (await source.get(id)) === null ? "gone" : entries;
-  } catch (error) {
-    if (error instanceof AppError && error.code === "store_unavailable") return "away";
-    throw error;
-  }
-}
-
 /** A reader of one given attempt stops at the border to the next, whose marker tells why it ended. */
 function isLast(entry: LogEntry, record: JobRecord, attempt: AttemptSelection): boolean {
   const last = lastEpoch(record, attempt);
@@ -192,21 +173,21 @@ function isLast(entry: LogEntry, record: JobRecord, attempt: AttemptSelection): 
 
 /** Bytes of a snapshot's stream, in pages: what the log holds at the moment of the call, program output only. */
 export async function* readSnapshot(
-  source: LogSource,
+  store: Pick<Store, "readLog" | "lastEntryId">,
   record: JobRecord,
   request: Pick<FollowRequest, "attempt" | "stream">,
 ): AsyncGenerator<Uint8Array> {
-  const until = await source.lastEntryId(record.id);
+  const until = await store.lastEntryId(record.id);
   // An attempt that begins while this one is being read is not part of it.
   const latest = request.attempt === "latest" ? record.epochs.at(-1) : undefined;
   const lastSelected = latest ?? lastEpoch(record, request.attempt);
   let from = firstEntry(record, request.attempt);
   while (until !== null && compareEntryIds(from, until) <= 0) {
-    const entries = await source.readLog({ id: record.id, from, maxBytes: SNAPSHOT_PAGE_BYTES });
+    const entries = await store.readLog({ id: record.id, from, maxBytes: SNAPSHOT_PAGE_BYTES });
     for (const entry of entries) {
       if (compareEntryIds(entry, until) > 0) return;
       if (lastSelected !== null && entry.epoch > lastSelected) return;
-      from = { epoch: entry.epoch, seq: entry.seq + 1 };
+      from = entryIdAfter(entry);
       if (entry.kind !== "frames") continue;
       for (const frame of entry.frames)
         if (request.stream === undefined || frame.stream === request.stream) yield frame.bytes;

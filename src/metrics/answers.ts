@@ -11,14 +11,16 @@ export function countAnswer(
     readonly route: string | null;
     readonly status: number;
     readonly code: ErrorCode | null;
+    readonly isReplay: boolean;
   },
 ): void {
-  const { method, route, status, code } = answer;
+  const { method, route, status, code, isReplay } = answer;
   httpRequests.inc({
     // A client may make a method up.
     method: METHODS.has(method) ? method : "other",
     route: route ?? "none",
     status: String(status),
   });
-  if (method === "POST" && route === "/jobs") submits.inc({ answer: code ?? "accepted" });
+  const accepted = isReplay ? "replayed" : "accepted";
+  if (method === "POST" && route === "/jobs") submits.inc({ answer: code ?? accepted });
 }

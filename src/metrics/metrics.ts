@@ -39,7 +39,7 @@ export function createMetrics(): Metrics {
   const metrics = { registry, runs: new Runs(), ...counters(registry), ...histograms(registry) };
   // From zero on, so that the first one is an increase like any other.
   for (const became of ["requeued", "lost", "cancelled"]) metrics.jobsRecovered.inc({ became }, 0);
-  metrics.submits.inc({ answer: "accepted" }, 0);
+  for (const answer of ["accepted", "replayed"]) metrics.submits.inc({ answer }, 0);
   return metrics;
 }
 
@@ -63,9 +63,11 @@ function counters(registry: Registry) {
     logBytes: counter("log_bytes", "Output of programs that the store has taken."),
     logDroppedBytes: counter("log_dropped_bytes", "Output of programs that was dropped."),
     storeErrors: counter("store_errors", "Calls of the store that failed.", ["operation", "code"]),
-    submits: counter("submits", "Answers to POST /jobs: accepted, or the error's code.", [
-      "answer",
-    ]),
+    submits: counter(
+      "submits",
+      "Answers to POST /jobs: accepted, replayed for a key sent before, or the error's code.",
+      ["answer"],
+    ),
     httpRequests: counter("http_requests", "Answered requests, by route pattern.", [
       "method",
       "route",

@@ -5,18 +5,24 @@ import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
 import { pause } from "../lifecycle.ts";
+import type { Logger } from "../logger.ts";
 import { type CollectorAnswer, LogCollector } from "../logs/collect.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
 import type { InstalledRuntime } from "../runtimes/runtime.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { AppendAnswer, LeaseKey, Store } from "../store/store.ts";
+import type { ReportFailure } from "./failures.ts";
 import type { LeaseKeeper } from "./lease.ts";
+import type { StoredEnd } from "./recent-ends.ts";
 
 /** A store that does not answer is asked again this often. Every step is idempotent, so asking again is safe. */
 const RETRY_INTERVAL_MS = 250;
 /** How long a program waits for room in a full store before its output is dropped. */
 const FULL_STORE_PATIENCE_MS = 5_000;
 const NEVER = new AbortController().signal;
+const FENCED_MESSAGE =
+  "This attempt was given up: its lease is someone else's, or may be after so long without the store.";
+export const HANDED_BACK_MESSAGE = "The job was handed back to the queue.";
 
 export interface AttemptPorts {
   readonly store: Store;
@@ -26,7 +32,8 @@ export interface AttemptPorts {
   readonly runtimes: RuntimeRegistry<InstalledRuntime>;
   readonly leases: LeaseKeeper;
   readonly owner: string;
-  readonly onError: (error: unknown) => void;
+  readonly log: Logger;
+  readonly onError: ReportFailure;
 }
 
 /**
@@ -39,7 +46,22 @@ export async function runAttempt(
   job: JobRecord,
   options: { readonly slot: number; readonly drained: AbortSignal },
 ): Promise<void> {
-  const { store, owner, leases, onError } = ports;
+  const fields = { job_id: job.id, epoch: job.epoch, attempt: job.epochs.length };
+  const log = ports.log.child(fields);
+  const onError: ReportFailure = (step, error) => ports.onError(step, error, fields);
+  await runNamedAttempt({ ...ports, log, onError }, job, options);
+}
+
+/** As runAttempt, with the attempt's name on all that is logged. */
+async function runNamedAttempt(
+  ports: AttemptPorts,
+  job: JobRecord,
+  options: { readonly slot: number; readonly drained: AbortSignal },
+): Promise<void> {
+  const claimedAtMs = performance.now();
+  const sinceClaim = () => ({ duration_ms: Math.round(performance.now() - claimedAtMs) });
+  const { store, owner, leases, log, onError } = ports;
+  log.debug("job_claimed", "A job was claimed.");
   const lease = { id: job.id, epoch: job.epoch, owner };
   const fenced = new AbortController();
   const cancelled = new AbortController();
@@ -51,18 +73,27 @@ export async function runAttempt(
   };
   leases.hold(run);
   try {
-    const isFinished = await runToEnd(ports, job, {
+    const end = await runToEnd(ports, job, {
       ...options,
       lease,
       cancelled: cancelled.signal,
       fenced,
+      onStarted: () => log.debug("job_started", "The program was started.", sinceClaim()),
     }).catch((error: unknown) => {
-      onError(error);
-      return false;
+      onError("attempt", error);
+      return null;
     });
-    if (!isFinished) await untilAnswered(() => store.release(lease));
+    if (end !== null) {
+      const { status, reason } = end.outcome;
+      log.debug("job_ended", "The job has ended.", { status, reason, ...sinceClaim() });
+      leases.ended(run, end);
+      return;
+    }
+    await untilAnswered(() => store.release(lease));
+    if (fenced.signal.aborted) log.warn("job_fenced", FENCED_MESSAGE, sinceClaim());
+    else log.debug("job_handed_back", HANDED_BACK_MESSAGE, sinceClaim());
   } catch (error) {
-    onError(error);
+    onError("attempt", error);
   } finally {
     leases.drop(run);
   }
@@ -74,14 +105,15 @@ interface RunOptions {
   readonly cancelled: AbortSignal;
   readonly fenced: AbortController;
   readonly drained: AbortSignal;
+  readonly onStarted: () => void;
 }
 
-/** Resolves to whether the job has ended in the store. */
+/** Resolves to the end that the store has acknowledged; to null where the job has not ended there. */
 async function runToEnd(
   ports: AttemptPorts,
   job: JobRecord,
   options: RunOptions,
-): Promise<boolean> {
+): Promise<(StoredEnd & { readonly outcome: Outcome }) | null> {
   const { store } = ports;
   const { lease, fenced, drained } = options;
   let patienceMs = FULL_STORE_PATIENCE_MS;
@@ -98,14 +130,35 @@ async function runToEnd(
   });
   const abandoned = AbortSignal.any([fenced.signal, drained]);
   const outcome = await outcomeOf(ports, job, { ...options, log, abandoned });
-  if (outcome === null || fenced.signal.aborted) return false;
+  if (outcome === null || fenced.signal.aborted) return null;
   await log.close();
+  const finish = () => finishWhole(store, { lease, outcome, log, fenced });
+  if (!(await finish())) return null;
+  const finishAgain = async () => {
+    await finish();
+  };
+  return { outcome, finishAgain, keptBytes: log.spoolBytes };
+}
+
+/** Ends the job once its log is whole. Resolves to false where the claim is not this one's any more, or the log is past mending. */
+async function finishWhole(
+  store: Store,
+  end: {
+    readonly lease: LeaseKey;
+    readonly outcome: Outcome;
+    readonly log: LogCollector;
+    readonly fenced: AbortController;
+  },
+): Promise<boolean> {
+  const { lease, outcome, log, fenced } = end;
   for (;;) {
     if (fenced.signal.aborted) return false;
-    const end = { ...lease, lastSeq: log.lastSeq, outcome, log: log.size };
-    const answer = await untilAnswered(() => store.finish(end), fenced.signal);
-    if (answer.kind !== "behind") return answer.kind === "finished";
-    if (!(await log.resendAfter(answer.lastSeq))) return false;
+    const { lastSeq, size, isGapUnmarked: markGap } = log;
+    const request = { ...lease, lastSeq, outcome, log: size, markGap };
+    const answer = await untilAnswered(() => store.finish(request), fenced.signal);
+    if (answer.kind === "finished") return true;
+    if (answer.kind === "fenced") fenced.abort();
+    else if (!(await log.resendAfter(answer.lastSeq))) return false;
   }
 }
 
@@ -127,9 +180,10 @@ async function outcomeOf(
       log: options.log,
       cancelled: options.cancelled,
       abandoned: options.abandoned,
+      onStarted: options.onStarted,
     });
   } catch (error) {
-    if (!(error instanceof AppError)) ports.onError(error);
+    if (!(error instanceof AppError)) ports.onError("attempt", error);
     return outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
   }
 }

@@ -1,6 +1,7 @@
 import type { Egress } from "../egress/egress.ts";
 import { messageOf } from "../errors.ts";
 import { repeat, type Service } from "../lifecycle.ts";
+import type { Logger } from "../logger.ts";
 import type { InstalledRuntime } from "../runtimes/runtime.ts";
 import type { Sandbox, SandboxStatus } from "../sandbox/sandbox.ts";
 import { createGate, type Gate } from "./gate.ts";
@@ -28,7 +29,7 @@ export interface ExecutionParts {
     installed: readonly InstalledRuntime[],
     ready: Gate,
   ) => Service;
-  readonly report: (message: string) => void;
+  readonly log: Logger;
   readonly retryIntervalMs?: number;
 }
 
@@ -56,6 +57,8 @@ class SandboxedExecution implements Execution {
   #status: SandboxStatus;
   #installed: readonly InstalledRuntime[] = [];
   #opened: OpenSandbox | undefined;
+  /** The problem that the operator knows of. */
+  #said = "";
   #runner: Service | undefined;
   #trying: Promise<void> = Promise.resolve();
 
@@ -116,11 +119,12 @@ class SandboxedExecution implements Execution {
     const isFirst = this.#runner === undefined;
     if (isFirst) await this.#startRunner(this.#opened);
     this.#status = tested;
+    this.#said = "";
     this.#gate.open();
+    const { log } = this.#parts;
     const names = this.#installed.map(({ name }) => name).join(", ");
-    this.#parts.report(
-      isFirst ? `Runtimes: ${names || "none found"}` : "The sandbox is ready again.",
-    );
+    if (isFirst) log.info("runtimes_found", `Runtimes: ${names || "none found"}`);
+    else log.info("sandbox_ready_again", "The sandbox is ready again.");
   }
 
   async #startRunner(opened: OpenSandbox): Promise<void> {
@@ -141,8 +145,12 @@ class SandboxedExecution implements Execution {
 
   #refuse(problem: SandboxStatus): void {
     this.#gate.close();
+    const text = problem.problems.join(" ");
+    // Every later try finds the same, and says it to those alone who want to know of each.
+    const level = text === this.#said ? "debug" : "error";
+    this.#said = text;
     this.#status = problem;
-    this.#parts.report(`No job can run: ${problem.problems.join(" ")}`);
+    this.#parts.log[level]("sandbox_not_ready", `No job can run: ${text}`);
   }
 }
 

@@ -1,11 +1,10 @@
 import type { Service } from "../lifecycle.ts";
 import { repeat } from "../lifecycle.ts";
-import type { HeldClaim, Store } from "../store/store.ts";
+import type { BeatAnswer, HeldClaim, Store } from "../store/store.ts";
+import { createRecentEnds, type StoredEnd } from "./recent-ends.ts";
 
 /** Often enough that a cancelled program is dead within a second of the request. */
 const BEAT_INTERVAL_MS = 500;
-/** A worker whose store has not answered for this long stops its runs by itself: others may have them by now. */
-const SELF_FENCE_MS = 60_000;
 
 /** One run that this process holds a lease for. */
 interface HeldRun extends HeldClaim {
@@ -17,60 +16,81 @@ interface HeldRun extends HeldClaim {
 
 export interface LeaseKeeper extends Service {
   hold(run: HeldRun): void;
+  /** The run is over without an end of the job. */
   drop(run: HeldRun): void;
+  /** The run has ended the job, which is done again should the store have forgotten it within the next seconds. */
+  ended(run: HeldRun, end: StoredEnd): void;
+}
+
+export interface LeaseKeeperOptions {
+  readonly owner: string;
+  readonly leaseMs: number;
+  /** Runs are fenced when the store has not answered for this long: others may have them by now. */
+  readonly outageMs: number;
+  readonly onError: (error: unknown) => void;
 }
 
 /** Keeps the leases of all runs of one process by a regular beat, and brings back what the store says about them. */
-export function createLeaseKeeper(
-  store: Store,
-  options: {
-    readonly owner: string;
-    readonly leaseMs: number;
-    readonly onError: (error: unknown) => void;
-  },
-): LeaseKeeper {
+export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): LeaseKeeper {
+  const { owner, leaseMs, outageMs, onError } = options;
   const held = new Set<HeldRun>();
+  const recent = createRecentEnds(onError);
   const stopping = new AbortController();
-  let lastGoodBeatMs = performance.now();
+  let fencing: NodeJS.Timeout | undefined;
   let loop: Promise<void> = Promise.resolve();
+
+  const tell = (runs: readonly HeldRun[], answer: BeatAnswer) => {
+    for (const run of runs) {
+      // A run that has ended while the beat was under way is not held any more, in the store either.
+      if (!held.has(run)) continue;
+      if (answer.fenced.some((claim) => isSameClaim(claim, run))) run.fence();
+      else if (answer.cancelled.some((claim) => isSameClaim(claim, run))) run.cancel();
+    }
+  };
 
   const beat = async () => {
     const runs = [...held];
-    if (runs.length > 0) {
-      const answer = await store.beat({
-        owner: options.owner,
-        held: runs.map(({ id, epoch }) => ({ id, epoch })),
-      });
-      for (const run of runs) {
-        // A run that has ended while the beat was under way is not held any more, in the store either.
-        if (!held.has(run)) continue;
-        if (answer.fenced.some((claim) => isSameClaim(claim, run))) run.fence();
-        else if (answer.cancelled.some((claim) => isSameClaim(claim, run))) run.cancel();
-      }
+    const ended = recent.claims();
+    const startedAtMs = performance.now();
+    if (runs.length + ended.length > 0) {
+      const answer = await store.beat({ owner, held: runs.map(claimOf), ended });
+      tell(runs, answer);
+      recent.settle(startedAtMs, answer.unfinished);
     }
-    lastGoodBeatMs = performance.now();
+    restartOutageClock();
+  };
+
+  /** A clock of its own, not a look after each failure: a call to a store that is away takes seconds to fail. */
+  const restartOutageClock = () => {
+    clearTimeout(fencing);
+    fencing = setTimeout(() => {
+      for (const run of held) run.fence();
+    }, outageMs);
   };
 
   return {
     name: "lease keeper",
     hold: (run) => void held.add(run),
     drop: (run) => void held.delete(run),
+    ended(run, end) {
+      held.delete(run);
+      recent.add(claimOf(run), end);
+    },
     async start() {
-      loop = repeat(beat, {
-        intervalMs: Math.min(BEAT_INTERVAL_MS, options.leaseMs / 3),
-        signal: stopping.signal,
-        onError: (error) => {
-          options.onError(error);
-          if (performance.now() - lastGoodBeatMs > SELF_FENCE_MS)
-            for (const run of held) run.fence();
-        },
-      });
+      restartOutageClock();
+      const intervalMs = Math.min(BEAT_INTERVAL_MS, leaseMs / 3);
+      loop = repeat(beat, { intervalMs, signal: stopping.signal, onError });
     },
     async stop() {
       stopping.abort();
       await loop;
+      clearTimeout(fencing);
     },
   };
+}
+
+function claimOf({ id, epoch }: HeldClaim): HeldClaim {
+  return { id, epoch };
 }
 
 function isSameClaim(a: HeldClaim, b: HeldClaim): boolean {

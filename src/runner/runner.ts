@@ -4,7 +4,7 @@ import type { Pulse } from "../health/pulse.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import type { Service } from "../lifecycle.ts";
 import { pause, repeat } from "../lifecycle.ts";
-import { type AttemptPorts, runAttempt } from "./attempt.ts";
+import { type AttemptPorts, HANDED_BACK_MESSAGE, runAttempt } from "./attempt.ts";
 import type { Gate } from "./gate.ts";
 
 /** A lost wake-up costs at most this. */
@@ -64,7 +64,7 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
       try {
         await claimOne();
       } catch (error) {
-        ports.onError(error);
+        ports.onError("runner", error);
         await pause(CLAIM_BACKOFF_MS, stopping.signal);
       }
     }
@@ -79,7 +79,7 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
       const announcing = repeat(() => announce(ports, options.slots), {
         intervalMs: ANNOUNCE_INTERVAL_MS,
         signal,
-        onError: ports.onError,
+        onError: (error) => ports.onError("runner", error),
       });
       loops = Promise.all([claimAll(), announcing]);
     },
@@ -120,7 +120,7 @@ function announce(ports: AttemptPorts, slots: number): Promise<void> {
  * Claims of one process. One whose reply was lost may have taken a job: it is repeated as it was, slot and token, until
  * an answer has come.
  */
-function createClaims({ store, owner, onError }: AttemptPorts) {
+function createClaims({ store, owner, log, onError }: AttemptPorts) {
   let unanswered: { readonly slot: number; readonly token: string } | null = null;
   const next = async (slot: number): Promise<JobRecord | null> => {
     unanswered ??= { slot, token: randomUUID() };
@@ -136,9 +136,11 @@ function createClaims({ store, owner, onError }: AttemptPorts) {
       if (unanswered === null) return;
       try {
         const job = await next(unanswered.slot);
-        if (job !== null) await store.release({ id: job.id, epoch: job.epoch, owner });
+        if (job === null) return;
+        await store.release({ id: job.id, epoch: job.epoch, owner });
+        log.debug("job_handed_back", HANDED_BACK_MESSAGE, { job_id: job.id, epoch: job.epoch });
       } catch (error) {
-        onError(error);
+        onError("runner", error);
       }
     },
   };

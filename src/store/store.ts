@@ -1,5 +1,5 @@
 import type { JobFilter, JobRecord, LogSize, NewJob, Priority } from "../jobs/job.ts";
-import type { AttemptReason, EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
+import type { EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
 
 /*
@@ -58,6 +58,8 @@ export interface FinishRequest extends LeaseKey {
   readonly lastSeq: number;
   readonly outcome: Outcome;
   readonly log: LogSize;
+  /** No entry tells of all `log.droppedBytes`, e.g. because there was no room for it: a gap entry is to come before the end. */
+  readonly markGap?: boolean;
 }
 
 export type FinishAnswer =
@@ -78,6 +80,8 @@ export interface BeatRequest {
   readonly owner: string;
   /** All that the owner is running now. */
   readonly held: readonly HeldClaim[];
+  /** What it has finished in the last seconds, in case that the store came back without them. */
+  readonly ended?: readonly HeldClaim[];
 }
 
 /** Claims, not jobs: a worker that has stalled may hold an old and a new claim of one job. */
@@ -86,6 +90,8 @@ export interface BeatAnswer {
   readonly cancelled: readonly HeldClaim[];
   /** Held claims whose lease is someone else's or a later claim's, has ended or is gone: stop running them. */
   readonly fenced: readonly HeldClaim[];
+  /** Claims of `ended` that the store still shows, or shows again, as running: finish is to be called once more. */
+  readonly unfinished: readonly HeldClaim[];
 }
 
 export type CancelAnswer =
@@ -117,6 +123,15 @@ export interface ListAnswer {
   readonly items: readonly JobRecord[];
   /** Absent on the last page. A page may be short, even empty, and still have a next one: see Store.list. */
   readonly nextCursor?: string;
+}
+
+/** A submit that a client may repeat: however often it does, there is one job. */
+export interface SubmitOnceRequest {
+  readonly job: NewJob;
+  /** Names the client's intention; remembered for SUBMIT_ONCE_TTL_MS (timing.ts). */
+  readonly key: string;
+  /** Of all that the client sent: the same key with another digest is a mistake of the client's. */
+  readonly digest: string;
 }
 
 export interface ReadLogRequest {
@@ -165,6 +180,12 @@ export interface Store {
    */
   submit(job: NewJob): Promise<JobRecord>;
 
+  /**
+   * As submit, unless a job was stored under this key before and is still there: then that job's record (its id tells it
+   * from a new one) where the digest is the same, else `mismatch`. The key is remembered in the step that stores the job.
+   */
+  submitOnce(request: SubmitOnceRequest): Promise<JobRecord | "mismatch">;
+
   /** The record, or null where there is none (never submitted, or removed). */
   get(id: string): Promise<JobRecord | null>;
 
@@ -198,7 +219,7 @@ export interface Store {
   /** Adds one entry to the log of a job this owner holds (I6). One call in flight per job. Wakes waitForEntries. */
   append(request: AppendRequest): Promise<AppendAnswer>;
 
-  /** Renews the leases of `held` (even one that has run out, as long as nobody swept it). */
+  /** Renews the leases of `held` (even one that has run out, as long as nobody swept it), and those of `unfinished`. */
   beat(request: BeatRequest): Promise<BeatAnswer>;
 
   /**
@@ -275,20 +296,3 @@ export interface Store {
   /** Ends waits, then connections and threads. Calls made after it reject with `store_unavailable`. */
   close(): Promise<void>;
 }
-
-/** Durations that drivers share; tests use shorter ones. */
-export interface StoreTiming {
-  readonly leaseMs: number;
-  readonly sweepIntervalMs: number;
-}
-
-export const DEFAULT_TIMING: StoreTiming = {
-  leaseMs: 15_000,
-  sweepIntervalMs: 2_000,
-};
-
-/** The retry reasons that the two ways of handing a job back record. */
-export const RETRY_REASON = {
-  sweep: "worker_lost",
-  release: "worker_drained",
-} as const satisfies Record<string, AttemptReason>;

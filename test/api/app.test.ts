@@ -47,7 +47,15 @@ describe("a failure of our own", () => {
     const response = await call(parts.with({ store }), `GET /jobs/${ID}`);
     expect(response.status).toBe(500);
     expect(await response.text()).not.toContain("secret");
-    expect(parts.reported).toContain(bug);
+    const [line] = parts.logged.filter(({ event }) => event === "request_failed");
+    const id = response.headers.get("x-request-id") ?? "";
+    expect(line).toMatchObject({
+      level: "error",
+      message: `Request ${id} failed: secret detail`,
+      request_id: id,
+    });
+    expect(line?.error).toStartWith("TypeError: secret detail\n");
+    expect(line?.error).toContain("app.test.ts");
   });
 
   test("of the store is a 503 that says when to come back", async () => {

@@ -6,6 +6,7 @@ async function* threeSteps() {
   yield 1;
   yield 2;
   yield 3;
+  return "the end";
 }
 
 test("a stream counts from its first step to its end", async () => {
@@ -20,19 +21,25 @@ test("a stream counts from its first step to its end", async () => {
   expect(streams.count).toBe(1);
 });
 
+test("what a stream ends with is handed on", async () => {
+  const steps = new OpenStreams().counted(threeSteps());
+  for (let count = 0; count < 3; count += 1) await steps.next();
+  expect(await steps.next()).toEqual({ done: true, value: "the end" });
+});
+
 test("one that is left, or breaks, counts no more; the source is told of the first", async () => {
   const streams = new OpenStreams();
   let told = false;
   const source = (async function* () {
     try {
-      yield* threeSteps();
+      return yield* threeSteps();
     } finally {
       told = true;
     }
   })();
   const left = streams.counted(source);
   await left.next();
-  await left.return(undefined);
+  await left.return("left");
   expect([streams.count, told]).toEqual([0, true]);
   const broken = streams.counted(
     (async function* () {
@@ -47,6 +54,6 @@ test("one that is left, or breaks, counts no more; the source is told of the fir
 
 test("one that nobody has begun to read does not count when it is left", async () => {
   const streams = new OpenStreams();
-  await streams.counted(threeSteps()).return(undefined);
+  await streams.counted(threeSteps()).return("left");
   expect(streams.count).toBe(0);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { frameStep } from "../../src/api/sse.ts";
+import { frameRestart, frameStep } from "../../src/api/sse.ts";
 import type { LogEvent } from "../../src/logs/events.ts";
 
 const id = { epoch: 7, seq: 2, offset: 5 };
@@ -49,4 +49,12 @@ test("all events of a step go out as one text", () => {
 test("a heartbeat is a comment, and a reset an event without an id", () => {
   expect(frameStep({ kind: "heartbeat" })).toMatch(/^: \w+\n\n$/);
   expect(frameStep({ kind: "reset" })).toBe("event: reset\ndata: {}\n\n");
+});
+
+test("the last words of a server that stops spread its clients' return, and are no event", () => {
+  const retryMs = [0, 0.5, 1].map((share) => {
+    const [, ms] = /^retry: (\d+)\n: [\w ;]+\n\n$/.exec(frameRestart(share)) ?? [];
+    return Number(ms);
+  });
+  expect(retryMs).toEqual([500, 1_500, 2_500]);
 });

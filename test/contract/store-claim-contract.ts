@@ -159,10 +159,12 @@ export function claimContract(harness: StoreHarness): void {
       expect(await store.beat({ owner: "w", held: [lease] })).toEqual({
         cancelled: [],
         fenced: [],
+        unfinished: [],
       });
       expect(await store.beat({ owner: "w", held: [] })).toEqual({
         cancelled: [],
         fenced: [],
+        unfinished: [],
       });
     });
 
@@ -171,7 +173,7 @@ export function claimContract(harness: StoreHarness): void {
       const second = await runningJob(store, "w");
       await store.requestCancel(second.id);
       const answer = await store.beat({ owner: "w", held: [first, second] });
-      expect(answer).toEqual({ cancelled: [claimOf(second)], fenced: [] });
+      expect(answer).toEqual({ cancelled: [claimOf(second)], fenced: [], unfinished: [] });
     });
 
     test("tells which held claims are no longer the owner's", async () => {
@@ -205,6 +207,7 @@ export function claimContract(harness: StoreHarness): void {
         expect(await store.beat({ owner: "w", held })).toEqual({
           cancelled: [],
           fenced: [claimOf(old)],
+          unfinished: [],
         });
       await store.requestCancel(old.id);
       for (const held of [
@@ -214,6 +217,7 @@ export function claimContract(harness: StoreHarness): void {
         expect(await store.beat({ owner: "w", held })).toEqual({
           cancelled: [claimOf(now)],
           fenced: [claimOf(old)],
+          unfinished: [],
         });
     });
   });

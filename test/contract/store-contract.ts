@@ -8,6 +8,7 @@ import { listingContract } from "./store-listing-contract.ts";
 import { readLogContract } from "./store-read-contract.ts";
 import { recoveryContract } from "./store-recovery-contract.ts";
 import { retentionContract } from "./store-retention-contract.ts";
+import { submitOnceContract } from "./store-once-contract.ts";
 import { statsContract } from "./store-stats-contract.ts";
 import { submitContract } from "./store-submit-contract.ts";
 import { sweepContract } from "./store-sweep-contract.ts";
@@ -18,6 +19,7 @@ export function storeContract(name: string, harness: StoreHarness): void {
     // Each part in a describe of its own: their beforeEach hooks would else run for one another's tests.
     for (const [about, register] of [
       ["submitting", submitContract],
+      ["submitting once", submitOnceContract],
       ["claiming", claimContract],
       ["writing logs", appendContract],
       ["a log that ends too early", behindContract],

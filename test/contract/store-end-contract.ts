@@ -65,6 +65,20 @@ export function endContract(harness: StoreHarness): void {
   };
 
   describe("finish", () => {
+    test("marks a gap that no entry tells of, once, before the end", async () => {
+      const lease = await runningJob(store);
+      await appendText(store, lease, { seq: 1, text: "kept" });
+      const log = { bytes: 4, droppedBytes: 70 };
+      const end = { ...lease, outcome: SUCCEEDED, lastSeq: 1, log, markGap: true };
+      for (const _ of [1, 2]) expect(await store.finish(end)).toEqual({ kind: "finished" });
+      const { epoch } = lease;
+      expect((await wholeLog(store, lease.id)).slice(2)).toEqual([
+        { epoch, seq: 2, kind: "gap", droppedBytes: 70 },
+        { epoch, seq: 3, kind: "end", end: endNote(SUCCEEDED) },
+      ]);
+      expect((await recordOf(store, lease.id)).log).toEqual(log);
+    });
+
     test("writes the outcome, the totals and the end entry", async () => {
       const lease = await runningJob(store);
       await appendText(store, lease, { seq: 1, text: "out" });

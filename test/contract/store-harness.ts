@@ -4,7 +4,8 @@ import type { JobRecord, NewJob, Priority } from "../../src/jobs/job.ts";
 import type { Frame, LogEntry, StreamName } from "../../src/jobs/log-entry.ts";
 import { MIB } from "../../src/jobs/limits.ts";
 import type { Outcome } from "../../src/jobs/outcome.ts";
-import type { LeaseKey, Store, StoreTiming } from "../../src/store/store.ts";
+import type { LeaseKey, Store } from "../../src/store/store.ts";
+import type { StoreTiming } from "../../src/store/timing.ts";
 
 /** What the store contract needs of a driver. */
 export interface StoreHarness {

@@ -59,6 +59,7 @@ export function sweepContract(harness: StoreHarness): void {
           expect(await store.beat({ owner: "alive", held: [lease] })).toEqual({
             cancelled: [],
             fenced: [],
+            unfinished: [],
           });
           expect(await store.sweep()).toEqual(NOTHING);
         },

@@ -16,7 +16,7 @@ async function scrape(url: string, headers: Record<string, string> = {}): Promis
 
 /** Where a worker process says that its metrics are. */
 async function metricsUrl(worker: Pick<Deployment["api"], "said">): Promise<string> {
-  const [, url = ""] = await worker.said(/^Metrics on (http:\S+)\/metrics$/m);
+  const [, url = ""] = await worker.said(/Metrics on (http:\S+)\/metrics"/);
   return url;
 }
 
@@ -114,6 +114,26 @@ describe.each(DEPLOYMENTS)("on $name", ({ start }) => {
     for (const name of ["store_errors", "fenced_runs", "recovered_jobs"])
       expect(nonZero(scrapes, `${name}_total`)).toEqual({});
   }, 60_000);
+
+  test("a submit that is repeated under its key is told apart from a new one, and from a key used twice", async () => {
+    const before = nonZero([await scrape(url)], "submits_total");
+    const submitOnce = async (source: string) => {
+      const form = submissionForm({ spec: { entry: "main.py" }, code: { "main.py": source } });
+      const headers = { "Idempotency-Key": "one" };
+      return (await fetch(`${url}/jobs`, { method: "POST", headers, body: form })).status;
+    };
+    const statuses: number[] = [];
+    for (const source of ["print(1)", "print(1)", "print(2)", "print(1)"])
+      statuses.push(await submitOnce(source));
+    expect(statuses).toEqual([202, 202, 422, 202]);
+    const after = nonZero([await scrape(url)], "submits_total");
+    expect(after).toEqual({
+      ...before,
+      accepted: (before["accepted"] ?? 0) + 1,
+      replayed: 2,
+      idempotency_key_reused: 1,
+    });
+  });
 
   test("paths and methods that a client makes up add no labels", async () => {
     for (const path of ["/a", "/b/c", "/jobs/x/y", `/jobs/${"x".repeat(500)}`])

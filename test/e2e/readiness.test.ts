@@ -97,8 +97,8 @@ describe.skipIf(!hasRedisServer())("on Redis", () => {
 
   test("a network that swallows everything", async () => {
     await outage(service.url, {
-      break: () => proxy.blackHole(true),
-      mend: () => proxy.blackHole(false),
+      break: () => proxy.blackHole(),
+      mend: () => proxy.restore(),
     });
   }, 40_000);
 

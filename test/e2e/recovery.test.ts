@@ -176,4 +176,43 @@ if int(os.environ["JOB_ATTEMPT"]) < 4: subprocess.run(["sleep", "${marker}"])
     await service.stop();
     await removeDataDir(dataDir);
   }, 60_000);
+
+  test("tells the readers of a job that goes on elsewhere when to come back, each another time", async () => {
+    const env = { DRAIN_SEC: "0" };
+    const service = await startService({ env });
+    const marker = newMarker();
+    const { id } = await submitPython(
+      service.url,
+      `
+import os, subprocess
+print("attempt", os.environ["JOB_ATTEMPT"])
+if os.environ["JOB_ATTEMPT"] == "1": subprocess.run(["sleep", "${marker}"])
+`,
+    );
+    await readUntil(service.url, id, /data: attempt 1\n/);
+    const path = `/jobs/${id}/logs/stream?attempt=all`;
+    const responses = await Promise.all(
+      Array.from({ length: 20 }, () => fetch(`${service.url}${path}`)),
+    );
+    const reading = responses.map((response) => response.text());
+    expect(await service.stop()).toBe(0);
+    const texts = await Promise.all(reading);
+    const retriesMs = texts.map((text) => Number(/\n\nretry: (\d+)\n: .+\n\n$/.exec(text)?.[1]));
+    for (const retryMs of retriesMs) {
+      expect(retryMs).toBeGreaterThanOrEqual(500);
+      expect(retryMs).toBeLessThanOrEqual(2_500);
+    }
+    expect(new Set(retriesMs).size).toBeGreaterThan(10);
+    const lastId = /id: (\S+)\ndata: attempt 1\n\nretry/.exec(texts[0] ?? "")?.[1] ?? "";
+    const again = await startService({ dataDir: service.dataDir, env });
+    const rest = await fetch(`${again.url}${path}`, { headers: { "Last-Event-ID": lastId } });
+    const events = (await rest.text()).match(/^(event|data): .*$/gm);
+    expect(events?.slice(0, 3)).toEqual([
+      "event: attempt",
+      'data: {"attempt":2,"reason":"worker_drained"}',
+      "data: attempt 2",
+    ]);
+    await again.stop();
+    await removeDataDir(service.dataDir);
+  }, 60_000);
 });

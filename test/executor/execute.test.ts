@@ -44,6 +44,7 @@ async function claimed(script: string, options?: PrepareOptions): Promise<JobRec
 function run(job: JobRecord, log: LogSink, sandbox: Sandbox = workshop.sandbox) {
   const cancelled = new AbortController();
   const abandoned = new AbortController();
+  let starts = 0;
   const outcome = execute({
     job,
     slot: 0,
@@ -54,8 +55,9 @@ function run(job: JobRecord, log: LogSink, sandbox: Sandbox = workshop.sandbox) 
     log,
     cancelled: cancelled.signal,
     abandoned: abandoned.signal,
+    onStarted: () => starts++,
   });
-  return { outcome, cancelled, abandoned };
+  return { outcome, cancelled, abandoned, starts: () => starts };
 }
 
 describe("executing a job", () => {
@@ -67,7 +69,9 @@ describe("executing a job", () => {
         inputs: { "in.txt": "input\n", "changed.txt": "before\n", "same.txt": "same" },
       },
     );
-    const outcome = await run(job, log).outcome;
+    const running = run(job, log);
+    const outcome = await running.outcome;
+    expect(running.starts()).toBe(1);
     expect(outcome).toMatchObject({ status: "succeeded", reason: null, exitCode: 0, error: null });
     expect(outcome?.artifacts.map(({ path }) => path).toSorted()).toEqual([
       "changed.txt",
@@ -116,7 +120,9 @@ describe("executing a job", () => {
       start: () => Promise.reject(new AppError("sandbox_error", "no namespaces")),
       selfTest: workshop.sandbox.selfTest,
     };
-    const outcome = await run(await claimed("true"), new Printed(), broken).outcome;
+    const running = run(await claimed("true"), new Printed(), broken);
+    const outcome = await running.outcome;
+    expect(running.starts()).toBe(0);
     expect(outcome).toMatchObject({
       status: "failed",
       reason: "sandbox_error",

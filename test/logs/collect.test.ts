@@ -174,6 +174,8 @@ describe("collecting a log", () => {
     expect(log.bytes().toString()).toBe("kept");
     expect(collector.size).toEqual({ bytes: 4, droppedBytes: 17 });
     expect([collector.lastSeq, log.fencedCount]).toEqual([1, 0]);
+    // No entry tells of it, so the end has to.
+    expect(collector.isGapUnmarked).toBe(true);
   });
 
   test("a fenced collector takes nothing more, blocks nobody, and says so once", async () => {

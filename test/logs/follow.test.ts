@@ -11,6 +11,7 @@ import {
   type FollowStep,
   readSnapshot,
 } from "../../src/logs/follow.ts";
+import { createLogHub } from "../../src/logs/hub.ts";
 import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 
@@ -67,7 +68,7 @@ async function open(
   store = workshop.store,
 ) {
   return followLog(
-    store,
+    createLogHub(store),
     await record(),
     {
       id,
@@ -281,7 +282,7 @@ describe("following a log", () => {
     const job = await record();
     await workshop.store.remove(id);
     const steps = await followLog(
-      workshop.store,
+      createLogHub(workshop.store),
       job,
       { id, mode: "plain", attempt: "latest", after: null, heartbeatMs: 1_000_000 },
       new AbortController().signal,

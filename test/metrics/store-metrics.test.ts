@@ -143,17 +143,21 @@ test("errors are counted by operation and code, and thrown as they are", async (
   const broken = withStoreMetrics(
     overridden(workshop.store, {
       get: () => Promise.reject(down),
+      submitOnce: () => Promise.reject(down),
       ping: () => Promise.reject(new TypeError("a bug")),
     }),
     metrics,
   );
   await expect(broken.get("x")).rejects.toBe(down);
   await expect(broken.get("x")).rejects.toBe(down);
+  const once = { job: newJob(), key: "a key", digest: "as sent" };
+  await expect(broken.submitOnce(once)).rejects.toBe(down);
   await expect(broken.ping()).rejects.toThrow("a bug");
   await broken.workers();
   expect(await nonZero("store_errors_total")).toEqual({
     "get store_unavailable": 2,
     "ping internal": 1,
+    "submitOnce store_unavailable": 1,
   });
 });
 
@@ -163,7 +167,10 @@ test("every member does what the store's own does", async () => {
     names.filter((name) => name !== "constructor").toSorted(),
   );
   const { id } = await store.submit(newJob());
+  const once = { job: newJob(), key: "a key", digest: "as sent" };
   for (const read of [
+    (from: Store) => from.submitOnce(once),
+    (from: Store) => from.submitOnce({ ...once, digest: "not as sent" }),
     (from: Store) => from.get(id),
     (from: Store) => from.list({ filter: {}, limit: 10 }),
     (from: Store) => from.queuePosition(id),

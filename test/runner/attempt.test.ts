@@ -6,6 +6,7 @@ import { createLeaseKeeper } from "../../src/runner/lease.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import type { AppendRequest, FinishRequest, Store } from "../../src/store/store.ts";
 import { overridden } from "../support/overridden.ts";
+import { type LoggedLine, recordedLog } from "../support/recorded-log.ts";
 import { openWorkshop, type PrepareOptions, type Workshop } from "../support/workshop.ts";
 
 let workshop: Workshop;
@@ -19,20 +20,29 @@ async function attempt(script: string, store: Store, options?: PrepareOptions) {
   const job = await workshop.store.claim({ owner: "me", slot: 0, token: crypto.randomUUID() });
   if (job === null) throw new Error("Nothing to claim");
   const errors: unknown[] = [];
-  const onError = (error: unknown) => errors.push(error);
+  const { log, lines } = recordedLog();
   await runAttempt(
     {
       ...workshop,
       store,
       runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
-      leases: createLeaseKeeper(store, { owner: "me", leaseMs: 1000, onError }),
+      leases: createLeaseKeeper(store, {
+        owner: "me",
+        leaseMs: 1000,
+        outageMs: 60_000,
+        onError: (error) => errors.push(error),
+      }),
       owner: "me",
-      onError,
+      log,
+      onError: (_step, error, fields) => {
+        expect(fields).toEqual({ job_id: job.id, epoch: job.epoch, attempt: 1 });
+        errors.push(error);
+      },
     },
     job,
     { slot: 0, drained: new AbortController().signal },
   );
-  return { job: await workshop.store.get(job.id), errors };
+  return { job: await workshop.store.get(job.id), errors, lines };
 }
 
 /** A store that does the step and loses the reply, the first time that each member is called. */
@@ -120,4 +130,38 @@ test("a tail that the store lost before the end is sent again", async () => {
   });
   const { job, errors } = await attempt("echo hello", store);
   expect([errors, asked, job?.status]).toEqual([[], 2, "succeeded"]);
+});
+
+/** The events of an attempt's log, the levels of those that are no debug. */
+function eventsOf(lines: readonly LoggedLine[]): readonly string[] {
+  return lines.map(({ level, event }) => (level === "debug" ? event : `${level} ${event}`));
+}
+
+test("an attempt says what becomes of it, with its job, epoch, attempt and times", async () => {
+  const { job, lines } = await attempt("exit 3", workshop.store);
+  expect(eventsOf(lines)).toEqual(["job_claimed", "job_started", "job_ended"]);
+  for (const line of lines)
+    expect(line).toMatchObject({ job_id: job?.id, epoch: job?.epoch, attempt: 1 });
+  expect(lines.at(-1)).toMatchObject({
+    status: "failed",
+    reason: "exit_code",
+    duration_ms: expect.any(Number),
+  });
+});
+
+test("a job that is handed back says so; one that is someone else's by then, as a warning", async () => {
+  const broken = overridden(workshop.store, { finish: () => Promise.reject(new Error("a bug")) });
+  const handedBack = await attempt("true", broken);
+  expect(eventsOf(handedBack.lines)).toEqual(["job_claimed", "job_started", "job_handed_back"]);
+  await workshop.store.requestCancel(handedBack.job?.id ?? "");
+  const stolen = overridden(workshop.store, {
+    finish: async (request) => {
+      await workshop.store.releaseOwner("me");
+      return workshop.store.finish(request);
+    },
+  });
+  const { job, lines, errors } = await attempt("true", stolen);
+  expect(eventsOf(lines)).toEqual(["job_claimed", "job_started", "warn job_fenced"]);
+  expect([errors, job?.status]).toEqual([[], "queued"]);
+  await workshop.store.requestCancel(job?.id ?? "");
 });

@@ -7,6 +7,7 @@ import type { Gate } from "../../src/runner/gate.ts";
 import type { Sandbox, SandboxStatus } from "../../src/sandbox/sandbox.ts";
 import { shellRequest } from "../support/guests.ts";
 import { overridden } from "../support/overridden.ts";
+import { recordedLog } from "../support/recorded-log.ts";
 import { sandboxStatus } from "../support/sandbox-status.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 
@@ -32,7 +33,7 @@ function recordedParts(log: string[], more: Partial<ExecutionParts> = {}): Execu
       close: async () => void log.push("close"),
     }),
     createRunner: () => runner,
-    report: (line) => log.push(line),
+    log: recordedLog(({ message }) => log.push(message)).log,
     retryIntervalMs: 1,
     ...more,
   };
@@ -54,7 +55,7 @@ describe("execution", () => {
   });
 
   test("a sandbox that is not ready runs nothing and says why, until it is mended", async () => {
-    const log: string[] = [];
+    const { log, lines } = recordedLog();
     const started = Promise.withResolvers<void>();
     const answers: SandboxStatus[] = [
       sandboxStatus({ ready: false, problems: ["bubblewrap is missing."] }),
@@ -64,7 +65,8 @@ describe("execution", () => {
       selfTest: async () => answers.shift() ?? sandboxStatus(),
     });
     const execution = createExecution(
-      recordedParts(log, {
+      recordedParts([], {
+        log,
         openSandbox: async () => ({
           sandbox,
           egress: workshop.egress,
@@ -82,10 +84,11 @@ describe("execution", () => {
     expect(execution.status().problems).toEqual(["bubblewrap is missing."]);
     await started.promise;
     await execution.stop();
-    expect(log).toEqual([
-      "No job can run: bubblewrap is missing.",
-      "No job can run: bubblewrap is missing.",
-      "Runtimes: sh",
+    // The second try has nothing new to say.
+    expect(lines.map(({ level, event, message }) => [level, event, message])).toEqual([
+      ["error", "sandbox_not_ready", "No job can run: bubblewrap is missing."],
+      ["debug", "sandbox_not_ready", "No job can run: bubblewrap is missing."],
+      ["info", "runtimes_found", "Runtimes: sh"],
     ]);
   });
 
@@ -104,10 +107,10 @@ describe("execution", () => {
           },
           close: async () => void log.push("close"),
         }),
-        report: (line) => {
-          log.push(line);
-          if (line.startsWith("Runtimes")) started.resolve();
-        },
+        log: recordedLog(({ event, message }) => {
+          log.push(message);
+          if (event === "runtimes_found") started.resolve();
+        }).log,
       }),
     );
     await execution.start();

@@ -33,6 +33,7 @@ async function keeper(owner: string) {
   const leases = createLeaseKeeper(workshop.store, {
     owner,
     leaseMs: 60,
+    outageMs: 60_000,
     onError: (error) => errors.push(error),
   });
   await leases.start();

@@ -10,6 +10,7 @@ import { createRunner, type RunnerOptions } from "../../src/runner/runner.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { overridden } from "../support/overridden.ts";
+import { recordedLog } from "../support/recorded-log.ts";
 import { openWorkshop, type PrepareOptions, type Workshop } from "../support/workshop.ts";
 
 const OWNER = "the-runner";
@@ -41,7 +42,12 @@ async function startRunner(
   const onError = (error: unknown) => {
     throw error;
   };
-  const leases = createLeaseKeeper(store, { owner: OWNER, leaseMs: 300, onError });
+  const leases = createLeaseKeeper(store, {
+    owner: OWNER,
+    leaseMs: 300,
+    outageMs: 60_000,
+    onError,
+  });
   const runner = createRunner(
     {
       ...workshop,
@@ -49,7 +55,8 @@ async function startRunner(
       runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
       leases,
       owner: OWNER,
-      onError,
+      log: recordedLog().log,
+      onError: (_step, error) => onError(error),
       ready,
       pulse,
     },
@@ -174,6 +181,7 @@ describe("the runner", () => {
     const leases = createLeaseKeeper(real, {
       owner: OWNER,
       leaseMs: 300,
+      outageMs: 60_000,
       onError: () => undefined,
     });
     const runner = createRunner(
@@ -183,7 +191,8 @@ describe("the runner", () => {
         runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
         leases,
         owner: OWNER,
-        onError: (error) => errors.push(error),
+        log: recordedLog().log,
+        onError: (_step, error) => errors.push(error),
         ready: openGate(),
         pulse: createPulse(),
       },

@@ -141,6 +141,23 @@ describe("the SQLite file", () => {
     expect((await store.stats()).workers).toEqual({ count: 0, slots: 0 });
   });
 
+  test("of the version before is taken on with all that it holds", async () => {
+    const path = freshPath();
+    const old = await openAt(path);
+    const { id } = await old.submit(newJob());
+    await old.close();
+    const database = new DatabaseSync(path);
+    database.exec("DROP TABLE once; PRAGMA user_version = 2");
+    database.close();
+    const store = await openAt(path);
+    expect((await recordOf(store, id)).status).toBe("queued");
+    const job = newJob();
+    await store.submitOnce({ job, key: "k", digest: "d" });
+    expect(await store.submitOnce({ job: newJob(), key: "k", digest: "d" })).toMatchObject({
+      id: job.id,
+    });
+  });
+
   test("gives crashed jobs back in the order in which they were submitted", async () => {
     const store = await openAt(freshPath());
     const ids: string[] = [];

@@ -4,15 +4,17 @@ import { OpenStreams } from "../../src/api/open-streams.ts";
 import type { ApiPorts } from "../../src/api/ports.ts";
 import { loadConfig } from "../../src/config.ts";
 import { MIB } from "../../src/jobs/limits.ts";
+import { createLogHub } from "../../src/logs/hub.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
+import { type LoggedLine, recordedLog } from "./recorded-log.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
 
 /** The API on real parts, without a port to listen on and without a worker. */
 interface ApiUnderTest {
   readonly api: Api;
   readonly workshop: Workshop;
-  /** What the API told its operator and not its client. */
-  readonly reported: readonly unknown[];
+  /** What the API told its operator. */
+  readonly logged: readonly LoggedLine[];
   /** The same parts behind another API, some of its ports replaced. */
   with(ports: Partial<ApiPorts>): Api;
   close(): Promise<void>;
@@ -20,9 +22,10 @@ interface ApiUnderTest {
 
 export async function openApi(): Promise<ApiUnderTest> {
   const workshop = await openWorkshop();
-  const reported: unknown[] = [];
+  const { log, lines } = recordedLog();
   const ports: ApiPorts = {
     store: workshop.store,
+    logs: createLogHub(workshop.store),
     files: workshop.files,
     runtimes: () => Promise.resolve(createRuntimeRegistry([workshop.shell], { strict: false })),
     sandbox: () => null,
@@ -38,12 +41,12 @@ export async function openApi(): Promise<ApiUnderTest> {
     heartbeatMs: 15_000,
     draining: new AbortController().signal,
     closing: new AbortController().signal,
-    onError: (error) => reported.push(error),
+    log,
   };
   return {
     api: createApi(ports),
     workshop,
-    reported,
+    logged: lines,
     with: (replaced) => createApi({ ...ports, ...replaced }),
     close: () => workshop.close(),
   };

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rename, rm } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,11 @@ export interface RedisServer {
   kill9(): Promise<void>;
   /** Starts it again after kill9, on the same port and data. Resolves when it answers. */
   restart(): Promise<void>;
+  /**
+   * Takes a copy of its append-only file as it is now. The function that this resolves to kills it and starts it again
+   * with that copy: what came after is gone, as when its host dies.
+   */
+  prepareHostCrash(): Promise<() => Promise<void>>;
   /** Ends it and removes its directory. */
   stop(): Promise<void>;
 }
@@ -77,6 +82,16 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
     kill9: async () => await kill("SIGKILL"),
     restart: async () => {
       child = await launch(flags, port);
+    },
+    prepareHostCrash: async () => {
+      const [aof, copy] = [join(directory, "appendonlydir"), join(directory, "copy")];
+      await cp(aof, copy, { recursive: true });
+      return async () => {
+        await kill("SIGKILL");
+        await rm(aof, { recursive: true });
+        await rename(copy, aof);
+        child = await launch(flags, port);
+      };
     },
     stop: async () => {
       // Not SIGTERM, which a stopped process (SIGSTOP) does not see; nothing here outlives the test anyway.

@@ -8,6 +8,8 @@ export interface RunningService {
   readonly url: string;
   readonly pid: number;
   readonly dataDir: string;
+  /** Resolves to the exit code when the process is gone, however it ended. */
+  readonly exited: Promise<number>;
   /** Everything it has written to stderr so far. */
   output(): string;
   /** Resolves once its output matches; rejects when it ends without. */
@@ -78,7 +80,7 @@ export async function startWorker(
   options: ServiceOptions & { readonly dataDir: string },
 ): Promise<Omit<RunningService, "url">> {
   const child = startProcess("src/worker.ts", options);
-  await child.said(/^Working/m);
+  await child.said(/Working \(store/);
   return { ...child, dataDir: options.dataDir };
 }
 

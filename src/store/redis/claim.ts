@@ -2,6 +2,7 @@ import type { JobRecord } from "../../jobs/job.ts";
 import type { BeatAnswer, BeatRequest, ClaimRequest } from "../store.ts";
 import { decodeRecord } from "./codec.ts";
 import type { Context } from "./context.ts";
+import { callScript } from "./scripts.ts";
 
 /** Bounds the time that one call may keep the server from everyone else. */
 const STALE_IDS_PER_CALL = 100;
@@ -11,13 +12,17 @@ export async function claim(
   context: Context,
   { owner, slot, token }: ClaimRequest,
 ): Promise<JobRecord | null> {
-  const { data, keys, timing } = context;
+  const { data, keys, timing, grace } = context;
   for (;;) {
-    const answer = await data.script(
-      "claim",
-      [...keys.shared, keys.slots(owner)],
-      [owner, slot, token, timing.leaseMs, keys.jobPrefix, keys.logPrefix, STALE_IDS_PER_CALL],
-    );
+    const answer = await data.run(async (client) => {
+      await grace.passed(client);
+      return await callScript(
+        client,
+        "claim",
+        [...keys.shared, keys.slots(owner)],
+        [owner, slot, token, timing.leaseMs, keys.jobPrefix, keys.logPrefix, STALE_IDS_PER_CALL],
+      );
+    });
     if (answer === "none") return null;
     if (answer !== "more") return decodeRecord(answer as readonly string[]);
   }
@@ -26,26 +31,33 @@ export async function claim(
 /** Store.beat */
 export async function beat(
   { data, keys, timing }: Context,
-  { owner, held: claims }: BeatRequest,
+  { owner, held, ended = [] }: BeatRequest,
 ): Promise<BeatAnswer> {
-  // The latest claim of a job first: where the server has forgotten them all, it is the one to be entered again.
-  const held = [...claims].sort((a, b) => b.epoch - a.epoch);
+  const claims = [
+    ...held.map(({ id, epoch }) => ({ id, epoch, what: "held" })),
+    ...ended.map(({ id, epoch }) => ({ id, epoch, what: "ended" })),
+    // The latest claim of a job first: where the server has forgotten them all, it is the one to be entered again.
+  ].sort((a, b) => b.epoch - a.epoch);
   const answer = await data.script(
     "beat",
-    [...keys.shared, keys.slots(owner), ...held.flatMap(({ id }) => [keys.job(id), keys.log(id)])],
+    [
+      ...keys.shared,
+      keys.slots(owner),
+      ...claims.flatMap(({ id }) => [keys.job(id), keys.log(id)]),
+    ],
     [
       owner,
       timing.leaseMs,
       timing.sweepIntervalMs,
-      ...held.flatMap(({ id, epoch }) => [id, epoch]),
+      ...claims.flatMap(({ id, epoch, what }) => [id, epoch, what]),
     ],
   );
-  const [cancelled, fenced] = answer as readonly [readonly number[], readonly number[]];
-  const isAt = (positions: readonly number[]) =>
-    held
+  const [cancelled, fenced, unfinished] = answer as readonly (readonly number[])[];
+  const isAt = (positions: readonly number[] = []) =>
+    claims
       .filter((_, index) => positions.includes(index + 1))
       .map(({ id, epoch }) => ({ id, epoch }));
-  return { cancelled: isAt(cancelled), fenced: isAt(fenced) };
+  return { cancelled: isAt(cancelled), fenced: isAt(fenced), unfinished: isAt(unfinished) };
 }
 
 /** Store.leaseOwners */

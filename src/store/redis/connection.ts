@@ -74,6 +74,11 @@ export class DataConnection {
     });
   }
 
+  /** Grows with every connection that was made. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /**
    * Does an idempotent step; when no answer comes it is done again, for a few seconds. Throws AppError
    * `store_unavailable`, `storage_full` (maxmemory reached, or the server cannot write its disk) or `internal`.

@@ -1,7 +1,7 @@
 import { endNote } from "../../jobs/job.ts";
 import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest, LeaseKey } from "../store.ts";
-import { RETRY_REASON } from "../store.ts";
+import { RETRY_REASON } from "../../jobs/retry.ts";
 import type { Context } from "./context.ts";
 
 /** An outcome and its end note as the scripts take them. */
@@ -18,7 +18,7 @@ export async function finish(
   { data, keys, timing }: Context,
   request: FinishRequest,
 ): Promise<FinishAnswer> {
-  const { id, owner, epoch, lastSeq, outcome, log } = request;
+  const { id, owner, epoch, lastSeq, outcome, log, markGap = false } = request;
   const answer = await data.script(
     "finish",
     [...keys.shared, keys.job(id), keys.log(id)],
@@ -32,6 +32,7 @@ export async function finish(
       log.bytes,
       log.droppedBytes,
       lastSeq,
+      markGap ? 1 : 0,
     ],
   );
   if (answer === FENCED) return { kind: "fenced" };

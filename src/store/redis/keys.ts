@@ -31,6 +31,8 @@ export interface Keys {
   readonly log: (id: string) => string;
   /** HASH slot -> `<epoch> <id> <token>` of the slot's latest claim. */
   readonly slots: (owner: string) => string;
+  /** STRING `<digest> <id>`: the job that was stored under a client's key. */
+  readonly once: (key: string) => string;
 }
 
 const CLAIM_ORDER: readonly Priority[] = ["high", "normal", "low"];
@@ -62,5 +64,6 @@ export function keysOf(prefix: string): Keys {
     job: (id) => jobPrefix + id,
     log: (id) => logPrefix + id,
     slots: (owner) => key(`slots:${owner}`),
+    once: (name) => key(`once:${name}`),
   };
 }

@@ -1,14 +1,16 @@
 import { AppError } from "../../errors.ts";
-import { DEFAULT_TIMING, type Store, type StoreTiming } from "../store.ts";
+import type { Store } from "../store.ts";
+import { DEFAULT_TIMING, type StoreTiming } from "../timing.ts";
 import { beat, claim, leaseOwners } from "./claim.ts";
 import { DataConnection } from "./connection.ts";
 import type { Context } from "./context.ts";
 import { Doorbell } from "./doorbell.ts";
-import { submit } from "./enqueue.ts";
+import { submit, submitOnce } from "./enqueue.ts";
 import { finish, release, requestCancel } from "./finish.ts";
 import { keysOf } from "./keys.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
 import { get, list, queuePosition } from "./query.ts";
+import { RestartGrace } from "./restart-grace.ts";
 import { expired, remove } from "./retain.ts";
 import { checkServer } from "./server-check.ts";
 import { stats } from "./stats.ts";
@@ -52,7 +54,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   }
   const doorbell = new Doorbell({ url, data, wakeKey: keys.wake });
   const tail = new LogTail({ url, data, keys });
-  return storeOf({ data, keys, timing }, doorbell, tail);
+  return storeOf({ data, keys, timing, grace: new RestartGrace(data) }, doorbell, tail);
 }
 
 /** The port's members, each in the file of its moment of a job's life. */
@@ -60,6 +62,7 @@ function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
   return {
     kind: "redis",
     submit: async (job) => await submit(context, job),
+    submitOnce: async (request) => await submitOnce(context, request),
     get: async (id) => await get(context, id),
     list: async (request) => await list(context, request),
     queuePosition: async (id) => await queuePosition(context, id),

@@ -1,6 +1,7 @@
 import { cancelledWithoutWorker, lostAfterCrashes } from "../../jobs/outcome.ts";
 import { MAX_CRASHES } from "../../jobs/retry.ts";
-import { RETRY_REASON, type SweepAnswer } from "../store.ts";
+import type { SweepAnswer } from "../store.ts";
+import { RETRY_REASON } from "../../jobs/retry.ts";
 import { leasesByOwner } from "./claim.ts";
 import type { Context } from "./context.ts";
 import { encodeEnding } from "./finish.ts";

@@ -53,14 +53,17 @@ function startAttempt(db: Connection, job: JobRow, request: ClaimRequest): void 
 }
 
 /** Compares what a worker holds with what the store knows. Nothing to renew: a claim lasts as long as this process. */
-export function beat(db: Connection, request: BeatRequest): BeatAnswer {
+export function beat(db: Connection, { owner, held, ended = [] }: BeatRequest): BeatAnswer {
   const cancelled: HeldClaim[] = [];
   const fenced: HeldClaim[] = [];
-  for (const { id, epoch } of request.held) {
+  for (const { id, epoch } of held) {
     const job = findJob(db, id);
-    if (job === undefined || !isHeldBy(job, { id, epoch, owner: request.owner }))
-      fenced.push({ id, epoch });
+    if (job === undefined || !isHeldBy(job, { id, epoch, owner })) fenced.push({ id, epoch });
     else if (job.cancel_requested === 1) cancelled.push({ id, epoch });
   }
-  return { cancelled, fenced };
+  const unfinished = ended.filter(({ id, epoch }) => {
+    const job = findJob(db, id);
+    return job !== undefined && isHeldBy(job, { id, epoch, owner });
+  });
+  return { cancelled, fenced, unfinished };
 }

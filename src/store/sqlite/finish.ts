@@ -18,6 +18,11 @@ export function finish(db: Connection, request: FinishRequest): FinishAnswer {
   const last = lastSeq(db, job.n, request.epoch);
   if (last < request.lastSeq) return { kind: "behind", lastSeq: last };
   setLogSize(db, job.n, request.log);
+  if (request.markGap === true) {
+    const { epoch, log } = request;
+    const { droppedBytes } = log;
+    insertEntry(db, job.n, encodeEntry({ epoch, seq: last + 1, kind: "gap", droppedBytes }));
+  }
   endJob(db, job, request.outcome);
   db.run("UPDATE job SET finished_by_claim = 1 WHERE n = ?", job.n);
   return { kind: "finished" };

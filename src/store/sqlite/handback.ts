@@ -1,6 +1,7 @@
 import { cancelledWithoutWorker, lostAfterCrashes } from "../../jobs/outcome.ts";
 import { type AfterCrash, afterCrash } from "../../jobs/retry.ts";
-import { type LeaseKey, RETRY_REASON, type SweepAnswer } from "../store.ts";
+import type { LeaseKey, SweepAnswer } from "../store.ts";
+import { RETRY_REASON } from "../../jobs/retry.ts";
 import type { Connection } from "./connection.ts";
 import { requeue } from "./enqueue.ts";
 import { endJob } from "./finish.ts";

@@ -1,5 +1,5 @@
 import { beat, claim } from "./claim.ts";
-import { submit } from "./enqueue.ts";
+import { submit, submitOnce } from "./enqueue.ts";
 import { finish, requestCancel } from "./finish.ts";
 import { release, releaseOwner } from "./handback.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
@@ -21,6 +21,7 @@ export const WRITES = {
   remove,
   requestCancel,
   submit,
+  submitOnce,
 };
 
 /** What the reading thread does, each seeing every commit made before it. */

@@ -1,9 +1,10 @@
 import { closeSync, openSync } from "node:fs";
 import { AppError } from "../../errors.ts";
 import { Connection } from "./connection.ts";
+import { failureOf } from "./group-commit.ts";
 import { recoverAll } from "./handback.ts";
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /*
  * `job` holds what changes, in small rows: every append writes one. What a submit fixes for good may be a megabyte of
@@ -61,8 +62,24 @@ CREATE TABLE worker (
   seen_at INTEGER NOT NULL,
   info TEXT NOT NULL
 ) STRICT;
-PRAGMA user_version = ${SCHEMA_VERSION.toString()};
 `;
+
+/** `once` holds what Store.submitOnce remembers: the job that was stored under a client's key. Came with version 3. */
+const ONCE_TABLE = `
+CREATE TABLE once (
+  key TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  stored_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX once_by_age ON once (stored_at);
+`;
+
+/** What brings a file of an older version to this one; a file of a version that is not listed cannot be. */
+const MIGRATIONS: ReadonlyMap<number, string> = new Map([
+  [0, TABLES + ONCE_TABLE],
+  [2, ONCE_TABLE],
+]);
 
 /** How long a statement waits for a lock that somebody else's tool holds, e.g. a backup. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -71,21 +88,37 @@ const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Opens the one writing connection. Creates the tables in a new file; in an old one, decides for what was running:
- * whoever ran it owned the file before this process and is gone. Throws AppError or what SQLite says.
+ * whoever ran it owned the file before this process and is gone. On a full disk that is done with what `makeRoom` sets
+ * free. Throws AppError or what SQLite says.
  */
-export function openForWriting(path: string): Connection {
+export function openForWriting(path: string, makeRoom: () => void = () => undefined): Connection {
   // Specs hold users' secrets (env, stdin). SQLite gives the -wal and -shm files the mode of this one.
   closeSync(openSync(path, "a", 0o600));
   const db = new Connection(path, { readOnly: false });
   try {
     setUp(db);
     prepareTables(db, path);
-    db.exec("BEGIN IMMEDIATE");
-    recoverAll(db);
-    db.exec("COMMIT");
+    try {
+      recover(db);
+    } catch (error) {
+      if (failureOf(error).code !== "storage_full") throw error;
+      makeRoom();
+      recover(db);
+    }
     return db;
   } catch (error) {
     db.close();
+    throw error;
+  }
+}
+
+function recover(db: Connection): void {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    recoverAll(db);
+    db.exec("COMMIT");
+  } catch (error) {
+    if (db.isTransaction) db.exec("ROLLBACK");
     throw error;
   }
 }
@@ -99,13 +132,17 @@ function setUp(db: Connection): void {
 }
 
 function prepareTables(db: Connection, path: string): void {
-  const version = db.get<{ user_version: number }>("PRAGMA user_version")?.user_version;
-  if (version === 0) db.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT`);
-  else if (version !== SCHEMA_VERSION)
+  const version = db.get<{ user_version: number }>("PRAGMA user_version")?.user_version ?? -1;
+  if (version === SCHEMA_VERSION) return;
+  const migration = MIGRATIONS.get(version);
+  if (migration === undefined)
     throw new AppError(
       "store_unavailable",
       `The job store ${path} has schema version ${String(version)}, this program reads version ${SCHEMA_VERSION.toString()}; use the program that wrote it, or another data directory`,
     );
+  db.exec(
+    `BEGIN IMMEDIATE; ${migration} PRAGMA user_version = ${SCHEMA_VERSION.toString()}; COMMIT`,
+  );
 }
 
 /** Opens a connection that sees every commit made before each of its statements. The file must have been opened for writing. */

@@ -18,18 +18,20 @@ import type {
   ReadLogRequest,
   Store,
   StoreStats,
+  SubmitOnceRequest,
   SweepAnswer,
   WorkerInfo,
 } from "../store.ts";
-import { decodeEntry, decodeRecord, encodeEntry } from "./codec.ts";
+import { decodeEntry, decodeRecord, encodeEntry, type RecordRow } from "./codec.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
+import type { SubmitRow } from "./enqueue.ts";
 import type { Reads, Writes } from "./operations.ts";
 import type { ExpiredRequest } from "./retain.ts";
 import { ThreadLink } from "./thread-link.ts";
 import { Wakeups } from "./wakeups.ts";
 
 export interface SqliteStoreOptions {
-  /** The database file; further ones of its name and `-wal`, `-shm` and `.lock` stand beside it. */
+  /** The database file; further ones of its name and `-wal`, `-shm`, `.lock` and `.reserve` stand beside it. */
   readonly path: string;
   /**
    * Called once if a thread of an open store dies, with a `store_unavailable` that says so in a sentence. From then on
@@ -75,6 +77,14 @@ function logTopic(id: string): string {
   return `log ${id}`;
 }
 
+function submitRow(job: NewJob): SubmitRow {
+  return {
+    id: job.id,
+    priority: PRIORITIES.indexOf(job.spec.priority),
+    submitted: JSON.stringify(job),
+  };
+}
+
 /** Translates between the port and the two threads, and wakes whoever waits for what a call has done. */
 class SqliteStore implements Store {
   readonly kind = "sqlite";
@@ -91,12 +101,17 @@ class SqliteStore implements Store {
   }
 
   async submit(job: NewJob): Promise<JobRecord> {
-    const row = await this.#writer.call("submit", {
-      id: job.id,
-      priority: PRIORITIES.indexOf(job.spec.priority),
-      submitted: JSON.stringify(job),
-    });
-    if (row === undefined) throw new AppError("internal", `Job ${job.id} was not stored`);
+    return this.#stored(await this.#writer.call("submit", submitRow(job)));
+  }
+
+  async submitOnce({ job, key, digest }: SubmitOnceRequest): Promise<JobRecord | "mismatch"> {
+    const request = { job: submitRow(job), key, digest };
+    const row = await this.#writer.call("submitOnce", request);
+    return row === "mismatch" ? row : this.#stored(row);
+  }
+
+  #stored(row: RecordRow | undefined): JobRecord {
+    if (row === undefined) throw new AppError("internal", "A job was not stored");
     this.#wakeups.wake(WORK_TOPIC);
     return decodeRecord(row);
   }

@@ -6,10 +6,11 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { messageOf } from "../../errors.ts";
 import type { Connection } from "./connection.ts";
-import { commitTogether, failureOf, type Perform } from "./group-commit.ts";
+import { failureOf, type Perform } from "./group-commit.ts";
 import type { Call, CallResult, Failure, FromThread, ThreadStart, ToThread } from "./messages.ts";
 import { READS, WRITES } from "./operations.ts";
 import { takeOwnership } from "./owner-lock.ts";
+import { commitWithReserve, Reserve } from "./reserve.ts";
 import { openForReading, openForWriting } from "./schema.ts";
 
 interface OpenDatabase {
@@ -20,12 +21,14 @@ interface OpenDatabase {
 function openWriter(path: string): OpenDatabase {
   const lock = takeOwnership(path);
   try {
-    const db = openForWriting(path);
+    const reserve = new Reserve(path);
+    const db = openForWriting(path, () => reserve.spend());
     const perform = performer(WRITES);
     return {
-      perform: (calls) => commitTogether(db, calls, perform),
+      perform: (calls) => commitWithReserve(db, calls, { perform, reserve }),
       close: () => {
         db.close();
+        reserve.close();
         lock.close();
       },
     };

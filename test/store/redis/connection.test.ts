@@ -63,6 +63,7 @@ describe.skipIf(!hasRedisServer())("a lost reply", () => {
     expect(await losing(async () => await store.beat({ owner: "w", held: [lease] }))).toEqual({
       cancelled: [],
       fenced: [],
+      unfinished: [],
     });
     expect(await losing(async () => await store.requestCancel(job.id))).toBe("signalled");
     const end = { ...lease, outcome: FAILED, lastSeq: 1, log: EMPTY_LOG };

@@ -75,6 +75,7 @@ describe.skipIf(!hasRedisServer())("a log in Redis", () => {
     expect(await store.beat({ owner: "w", held: [old, now] })).toEqual({
       cancelled: [],
       fenced: [{ id, epoch: old.epoch }],
+      unfinished: [],
     });
     await appendText(store, now, { seq: 1, text: "one" });
   }, 20_000);
@@ -98,6 +99,7 @@ describe.skipIf(!hasRedisServer())("a log in Redis", () => {
     expect(await store.beat({ owner: "w", held: [leases[0]] })).toEqual({
       cancelled: [],
       fenced: [],
+      unfinished: [],
     });
     const second = { kind: "frames", frames: [frame("two")] } as const;
     expect(await store.append({ ...leases[1], seq: 2, body: second, log: EMPTY_LOG })).toEqual({

@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll } from "bun:test";
 import { Redis } from "ioredis";
 import { keysOf, type Keys } from "../../../src/store/redis/keys.ts";
 import { openRedisStore } from "../../../src/store/redis/open.ts";
-import type { Store, StoreTiming } from "../../../src/store/store.ts";
+import type { Store } from "../../../src/store/store.ts";
+import type { StoreTiming } from "../../../src/store/timing.ts";
 import {
   type RedisServer,
   type RedisServerOptions,

@@ -38,6 +38,7 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
       expect(await store.beat({ owner: "a", held: [finished] })).toEqual({
         cancelled: [],
         fenced: [],
+        unfinished: [],
       });
       expect(
         await store.finish({ ...finished, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG }),

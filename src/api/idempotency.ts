@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+
+import { AppError } from "../errors.ts";
+import type { NewJob } from "../jobs/job.ts";
+
+/*
+ * Idempotency-Key on POST /jobs: however often a client repeats a request, there is one job (I12). The key is stored with
+ * the job, in one step, so there is no state "in flight" that a client could be stuck in: of two requests with one key
+ * that arrive at the same time both are answered with the job that was stored first.
+ */
+
+const HEADER = "idempotency-key";
+/** Of an answer that is the first request's. */
+export const REPLAYED_HEADER = "Idempotent-Replayed";
+
+/** What a client's key is stored as: not itself, for it may be long. null without the header. Throws `bad_request`. */
+export function idempotencyKeyOf(request: Request): string | null {
+  const given = request.headers.get(HEADER);
+  if (given === null) return null;
+  if (!/^[\x21-\x7e]{1,255}$/.test(given)) {
+    const detail = "Expected 1 to 255 visible ASCII characters, such as a UUID.";
+    throw new AppError("bad_request", `Idempotency-Key: ${detail}`, {
+      fields: [{ pointer: "/Idempotency-Key", detail }],
+    });
+  }
+  return sha256(given);
+}
+
+/** The same for two requests that ask for the same job: spec with its defaults, paths and contents of the files. */
+export function digestOf({ spec, files }: Pick<NewJob, "spec" | "files">): string {
+  const sent = files
+    .map(({ path, role, sha256: hash }) => ({ path, role, hash }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  return sha256(canonicalJson({ spec, sent }));
+}
+
+/** JSON in which the order of an object's keys does not count. */
+function canonicalJson(value: object): string {
+  return JSON.stringify(value, (_key, each: unknown) =>
+    typeof each === "object" && each !== null && !Array.isArray(each)
+      ? // An array of pairs, for an object would put names that look like numbers first.
+        Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))
+      : each,
+  );
+}
+
+/** The refusal of a key that was used for another job. */
+export function keyReused(): AppError {
+  const detail = "The key was used for another request; a new request needs a key of its own.";
+  return new AppError("idempotency_key_reused", `Idempotency-Key: ${detail}`, {
+    fields: [{ pointer: "/Idempotency-Key", detail }],
+  });
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,173 @@
+import { AppError } from "./errors.ts";
+
+/*
+ * What the service tells its operator: one line per event, with a name that stays the same and fields to search by. What
+ * programs print is none of this (logs/).
+ */
+
+const LEVELS = ["error", "warn", "info", "debug"] as const;
+
+/** error: somebody should look; warn: something was not as planned; info: what an operator wants unasked; debug: the rest. */
+type LogLevel = (typeof LEVELS)[number];
+
+/** The `event` of every line there is. Dashboards match these: a name is never given a new meaning. */
+type LogEvent =
+  | "listening"
+  | "working"
+  | "stopping"
+  | "stopped"
+  | "stop_incomplete"
+  | "fatal"
+  | "fault_points"
+  | "unsandboxed"
+  | "sandbox_not_ready"
+  | "sandbox_ready_again"
+  | "runtimes_found"
+  | "store_away"
+  | "store_back"
+  | "jobs_recovered"
+  | "step_failed"
+  | "job_submitted"
+  | "job_cancel_asked"
+  | "job_claimed"
+  | "job_started"
+  | "job_ended"
+  | "job_handed_back"
+  | "job_fenced"
+  | "request_answered"
+  | "request_failed"
+  | "stream_opened"
+  | "stream_closed"
+  | "lines_dropped";
+
+/** Named as they stand in the line. Never a secret: no spec's env, args or stdin, no header, no query, no URL of a store. */
+export interface LogFields {
+  readonly job_id?: string;
+  readonly epoch?: number;
+  /** 1 for the first. */
+  readonly attempt?: number;
+  readonly request_id?: string;
+  /** The worker process (platform/process-identity.ts). */
+  readonly worker?: string;
+  readonly method?: string;
+  /** Without its query. */
+  readonly path?: string;
+  readonly duration_ms?: number;
+  /** A job's, or the HTTP status of an answer. */
+  readonly status?: string | number;
+  /** Why a job ended as it did (jobs/outcome.ts). */
+  readonly reason?: string | null;
+  /** Anything thrown: an AppError is told by its code and sentence, what is a bug of ours with its stack. */
+  readonly error?: unknown;
+}
+
+type Write = (event: LogEvent, message: string, fields?: LogFields) => void;
+
+/** Where the parts of the service say what happens. No member ever throws or waits. */
+export type Logger = Readonly<Record<LogLevel, Write>> & {
+  /** The same, with these fields in every line. */
+  child(fields: LogFields): Logger;
+};
+
+export interface LoggerOptions {
+  /** The last level, in the order error, warn, info, debug, that is written. */
+  readonly level: LogLevel;
+  /** json: an object per line, for machines; text: for the eyes of one who started the service by hand. */
+  readonly format: "json" | "text";
+  /** Takes a line without its end; false when the line was lost. */
+  readonly write: (line: string) => boolean;
+}
+
+interface Line {
+  readonly level: LogLevel;
+  readonly event: LogEvent;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+export function createLogger({ level, format, write }: LoggerOptions): Logger {
+  const enabled = LEVELS.slice(0, LEVELS.indexOf(level) + 1);
+  const lineOf = format === "json" ? jsonLine : textLine;
+  let dropped = 0;
+  const put = (line: Line) => {
+    if (!enabled.includes(line.level)) return;
+    const time = new Date().toISOString();
+    if (dropped > 0 && write(lineOf(time, droppedLine(dropped)))) dropped = 0;
+    if (!write(lineOf(time, line))) dropped++;
+  };
+  const loggerWith = (shared: LogFields): Logger => {
+    const at =
+      (lineLevel: LogLevel): Write =>
+      (event, message, fields = {}) =>
+        put({ level: lineLevel, event, message, fields: { ...shared, ...fields } });
+    return {
+      error: at("error"),
+      warn: at("warn"),
+      info: at("info"),
+      debug: at("debug"),
+      child: (fields) => loggerWith({ ...shared, ...fields }),
+    };
+  };
+  return loggerWith({});
+}
+
+function droppedLine(count: number): Line {
+  const message = `${count} lines before this one were dropped, since nobody read them.`;
+  return { level: "warn", event: "lines_dropped", message, fields: {} };
+}
+
+function jsonLine(time: string, { level, event, message, fields }: Line): string {
+  const head = { time, level, event, message: shortened(message) };
+  return escapeControls(JSON.stringify({ ...head, ...Object.fromEntries(fieldsOf(fields)) }));
+}
+
+/** As short as a terminal likes it; the lines of a stack are indented, so that none can pass for an entry of its own. */
+function textLine(time: string, { level, message, fields }: Line): string {
+  const { error, ...others } = Object.fromEntries(fieldsOf(fields));
+  // On a terminal there is one process, and its identity is longer than all the rest.
+  const pairs = Object.entries(others).filter(([name]) => name !== "worker");
+  const words = pairs.map(([name, value]) => `${name}=${quoted(String(value))}`);
+  const clock = `${time.slice(11, 19)}Z`;
+  const line = [clock, level.padEnd("error".length), shortened(message), ...words].join(" ");
+  const stack = error === undefined ? [] : String(error).split("\n");
+  return [line, ...stack].map(escapeControls).join("\n    ");
+}
+
+function quoted(value: string): string {
+  return /^[\w./:-]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+function fieldsOf(fields: LogFields): readonly (readonly [string, string | number])[] {
+  return Object.entries({ ...fields, error: errorText(fields.error) }).flatMap(
+    ([name, value]: readonly [string, string | number | null | undefined]) => {
+      if (value === undefined || value === null) return [];
+      return [[name, typeof value === "string" ? shortened(value) : value] as const];
+    },
+  );
+}
+
+/** Only texts, never an error's other members: those of ioredis hold the command, AUTH with its password too. */
+function errorText(error: unknown): string | undefined {
+  if (error === undefined) return undefined;
+  if (error instanceof AppError) return `${error.code}: ${error.message}`;
+  if (error instanceof Error) return error.stack ?? error.message;
+  return typeof error === "string" ? error : Object.prototype.toString.call(error);
+}
+
+/** Paths and errors are as long as a client likes. */
+const MAX_TEXT_LENGTH = 4_000;
+
+function shortened(text: string): string {
+  return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH)}…`;
+}
+
+/**
+ * What some reader takes for the end of a line (JSON leaves U+0085 and U+2028 as they are), a terminal for a command, or
+ * an eye for another order of the letters. An escape of JSON, where it is inside a string already.
+ */
+function escapeControls(line: string): string {
+  return line.replace(
+    /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

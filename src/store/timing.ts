@@ -1,0 +1,18 @@
+/** Durations that drivers share; tests use shorter ones. */
+export interface StoreTiming {
+  readonly leaseMs: number;
+  readonly sweepIntervalMs: number;
+}
+
+/**
+ * Silence of three sweep intervals is taken for a pause of the store, and a beat comes every third of a lease or sooner:
+ * together less than one lease, so that no lease runs out in a silence that is not yet one.
+ */
+export function timingOf(leaseMs: number): StoreTiming {
+  return { leaseMs, sweepIntervalMs: Math.min(2_000, leaseMs / 6) };
+}
+
+export const DEFAULT_TIMING: StoreTiming = timingOf(15_000);
+
+/** How long a key of Store.submitOnce is remembered. */
+export const SUBMIT_ONCE_TTL_MS = 24 * 60 * 60 * 1000;

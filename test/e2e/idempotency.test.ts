@@ -1,0 +1,80 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+
+import { type JobJson, submissionForm, waitForEnd } from "../support/client.ts";
+import { type Deployment, DEPLOYMENTS } from "../support/deployments.ts";
+
+describe.each(DEPLOYMENTS)("POST /jobs with an Idempotency-Key, on $name", ({ start }) => {
+  let deployment: Deployment;
+  const started = start().then((each) => (deployment = each));
+  afterAll(async () => {
+    await deployment.stop();
+  }, 30_000);
+
+  const post = async (key: string, source: string, spec: object = {}) => {
+    const { api } = await started;
+    const response = await fetch(`${api.url}/jobs`, {
+      method: "POST",
+      headers: { "Idempotency-Key": key },
+      body: submissionForm({
+        spec: { entry: "main.py", ...spec },
+        code: { "main.py": source, "b.py": "" },
+      }),
+    });
+    return {
+      status: response.status,
+      replayed: response.headers.get("idempotent-replayed"),
+      location: response.headers.get("location"),
+      job: (await response.json()) as JobJson & { code?: string },
+    };
+  };
+  /** Folders of jobs, and uploads that are not settled. */
+  const folders = async (): Promise<readonly string[]> => {
+    const { api } = await started;
+    const [jobs, uploads] = await Promise.all(
+      [api.dataDir, `${api.dataDir}/.uploads`].map((path) => readdir(path)),
+    );
+    return [...(jobs ?? []).filter((name) => /^.{36}$/.test(name)), ...(uploads ?? [])];
+  };
+
+  test("a repeated request is answered with the first job, running or ended, and leaves no files", async () => {
+    const first = await post("k1", "print('once')\n", { timeout_sec: 20, env: { A: "1", B: "2" } });
+    expect(first).toMatchObject({ status: 202, replayed: null });
+    const before = await folders();
+    const again = await post("k1", "print('once')\n", { env: { B: "2", A: "1" }, timeout_sec: 20 });
+    expect(again).toMatchObject({ status: 202, replayed: "true", location: first.location });
+    const { api } = await started;
+    const ended = await waitForEnd(api.url, first.job.id);
+    expect(
+      (await post("k1", "print('once')\n", { env: { B: "2", A: "1" }, timeout_sec: 20 })).job,
+    ).toEqual(ended);
+    expect(ended.attempt).toBe(1);
+    expect(await folders()).toEqual(before);
+  }, 30_000);
+
+  test("the key with another spec or file is refused, and leaves nothing", async () => {
+    await post("k2", "print(1)\n");
+    const before = await folders();
+    for (const other of [
+      await post("k2", "print(2)\n"),
+      await post("k2", "print(1)\n", { args: ["x"] }),
+    ])
+      expect(other).toMatchObject({ status: 422, job: { code: "idempotency_key_reused" } });
+    expect(await folders()).toEqual(before);
+  }, 30_000);
+
+  test("many at the same time make one job", async () => {
+    const before = await folders();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => post("k3", "print(3)\n")));
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 202));
+    expect(new Set(answers.map(({ job }) => job.id)).size).toBe(1);
+    expect(answers.filter(({ replayed }) => replayed === null)).toHaveLength(1);
+    expect((await folders()).length).toBe(before.length + 1);
+  }, 30_000);
+
+  test("a key that is none is a 400 that names the header", async () => {
+    const bad = await post("with a space", "print(1)\n");
+    expect(bad).toMatchObject({ status: 400, job: { code: "bad_request" } });
+    expect(JSON.stringify(bad.job)).toContain("/Idempotency-Key");
+  });
+});

@@ -1,0 +1,46 @@
+import { describe, test } from "bun:test";
+
+import { hasRedisServer } from "../support/redis-server.ts";
+import { ROWS } from "./suite.ts";
+import { runTrial, TEST_LEASE_MS } from "./trial.ts";
+
+/*
+ * Every row of the suite once on every store, with another seed each day: a failure names the seed, and
+ * `bun run faults --only ROW --first-seed SEED --seeds 1` repeats it.
+ */
+
+const MS_PER_DAY = 86_400_000;
+const seed = Math.floor(Date.now() / MS_PER_DAY);
+const hasRedis = hasRedisServer();
+
+/** Trials at once: they mostly wait, but each has several processes. */
+const PARALLEL = 4;
+let free = PARALLEL;
+const waiting: (() => void)[] = [];
+
+/** Bun starts all concurrent tests of a file at once. */
+async function inTurn(run: () => Promise<void>): Promise<void> {
+  if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+  else free -= 1;
+  try {
+    await run();
+  } finally {
+    const next = waiting.shift();
+    if (next === undefined) free += 1;
+    else next();
+  }
+}
+
+for (const row of ROWS)
+  describe(row.name, () => {
+    for (const store of row.stores)
+      test.skipIf(store === "redis" && !hasRedis).concurrent(
+        `on ${store}, seed ${seed}`,
+        () =>
+          inTurn(async () => {
+            const { error } = await runTrial(row, { store, seed, leaseMs: TEST_LEASE_MS });
+            if (error !== null) throw error;
+          }),
+        600_000,
+      );
+  });

@@ -1,0 +1,129 @@
+import { connect } from "node:net";
+
+import { fieldPart, filePart, MULTIPART, multipartBody } from "../../support/multipart.ts";
+import { follow } from "../follower.ts";
+import type { Row, Trial } from "../trial.ts";
+import { Violation } from "../violation.ts";
+import type { World } from "../world.ts";
+
+const BOTH = ["sqlite", "redis"] as const;
+/** Children of a server that is killed are dead this much later. */
+const CHILDREN_MS = 2_000;
+const CLIENTS = 50;
+
+async function listedIds({ url }: World): Promise<readonly string[]> {
+  const response = await fetch(`${url}/jobs?limit=200`);
+  return ((await response.json()) as { items: { id: string }[] }).items.map(({ id }) => id);
+}
+
+const duringUpload: Row = {
+  name: "kill -9 API during the upload",
+  stores: BOTH,
+  async run(trial) {
+    const world = await trial.open();
+    const api = await world.startApi();
+    if (world.kind === "redis") await world.startWorker();
+    const body = multipartBody(
+      fieldPart("spec", '{"entry":"main.py"}'),
+      filePart("code_files", "main.py", `print(1)\n#${"x".repeat(200_000)}`),
+    );
+    const head = `POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${MULTIPART}\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const { port } = new URL(world.url);
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write(head + body.slice(0, trial.random.int(1, body.length - 1)));
+    await Bun.sleep(trial.random.int(0, 50));
+    await api.kill9();
+    socket.destroy();
+    await world.startApi();
+    const ids = await listedIds(world);
+    if (ids.length > 0) throw new Violation("duplicate", "half an upload became a job");
+    const job = await world.submit();
+    await world.expectEnd(job, { attempts: [1, 1] });
+  },
+};
+
+const submits: readonly Row[] = (
+  [
+    ["after the body, before the store", "store.submitOnce.before:kill"],
+    ["stored, before the reply", "store.submitOnce.after:kill"],
+  ] as const
+).map(([when, fault]) => ({
+  name: `kill -9 API: ${when}`,
+  stores: BOTH,
+  async run(trial) {
+    const world = await trial.open();
+    const doomed = await world.startApi({ FAULT: fault });
+    if (world.kind === "redis") await world.startWorker();
+    const submitting = world.submit();
+    await doomed.exited;
+    await world.startApi();
+    const job = await submitting;
+    // On SQLite the job may have been claimed in its first moment, by the worker that died with the API.
+    await world.expectEnd(job, { attempts: [1, world.kind === "sqlite" ? 2 : 1] });
+    const ids = await listedIds(world);
+    if (ids.length !== 1) throw new Violation("duplicate", `one submit made ${ids.length} jobs`);
+  },
+}));
+
+const manyClients: Row = {
+  name: `kill -9 API while ${CLIENTS} clients stream`,
+  stores: BOTH,
+  async run(trial) {
+    const world = await trial.open();
+    const doomed = await world.startApi();
+    if (world.kind === "redis") await world.startWorker();
+    const job = await world.submit({ lines: 200 });
+    const clients = Promise.all(
+      Array.from({ length: CLIENTS }, () =>
+        follow({
+          url: world.whereabouts,
+          path: `/jobs/${job.id}/logs/stream?attempt=all&format=json`,
+          random: trial.random,
+          cuts: 0.1,
+          deadlineMs: 60_000,
+        }),
+      ),
+    );
+    clients.catch(() => undefined);
+    await world.untilPrinted(job);
+    await Bun.sleep(trial.random.int(0, 500));
+    await doomed.kill9();
+    await world.startApi();
+    await world.expectEnd(job, { attempts: world.kind === "sqlite" ? [2, 2] : [1, 1] });
+    const wanted = JSON.stringify(await job.pieces);
+    for (const seen of await clients)
+      if (JSON.stringify(seen) !== wanted)
+        throw new Violation("gap", "two clients have not seen the same");
+  },
+};
+
+const inline: Row = {
+  name: "kill -9 API with the inline worker and 4 running jobs",
+  stores: BOTH,
+  isRecovery: true,
+  async run(trial) {
+    const world = await trial.open({ inline: true });
+    const doomed = await world.startApi({ WORKER_CONCURRENCY: "4" });
+    const submit = () => world.submit({ lines: 100, pauseMs: 15 });
+    const jobs = await Promise.all(Array.from({ length: 4 }, submit));
+    await Promise.all(jobs.map((job) => world.untilPrinted(job)));
+    await doomed.kill9();
+    await world.expectNoGuests(CHILDREN_MS);
+    await world.startApi({ WORKER_CONCURRENCY: "4" });
+    const backAtMs = Date.now();
+    for (const ended of await Promise.all(
+      jobs.map((job) => world.expectEnd(job, { attempts: [2, 2] })),
+    ))
+      noteRestart(trial, Date.parse(ended.started_at ?? "") - backAtMs);
+  },
+};
+
+/** A worker that is back on the same host runs its predecessor's jobs at once (store.ts, I4). */
+function noteRestart(trial: Trial, ms: number): void {
+  // The server says that it listens once its worker has started, so it may have claimed before that.
+  trial.recovered(Math.max(ms, 0));
+  if (ms > 2_000) throw new Violation("loss", `run again only ${ms} ms after the restart`);
+}
+
+export const API_DEATH: readonly Row[] = [duringUpload, ...submits, manyClients, inline];

@@ -1,0 +1,79 @@
+import { messageOf } from "../../src/errors.ts";
+import { createRandom, type Random } from "./random.ts";
+import { Violation } from "./violation.ts";
+import { type StoreKind, World, type WorldOptions } from "./world.ts";
+
+/** One kind of fault, and what must hold all the same. */
+export interface Row {
+  readonly name: string;
+  /** The stores to which it applies. */
+  readonly stores: readonly StoreKind[];
+  /** Its recovery depends on the lease, so it is run at the default lease too. */
+  readonly isRecovery?: boolean;
+  /** Injects the fault and throws a Violation, or any error, when a promise is broken. */
+  run(trial: Trial): Promise<void>;
+}
+
+export interface Trial {
+  readonly store: StoreKind;
+  readonly random: Random;
+  readonly leaseMs: number;
+  open(options?: WorldOptions): Promise<World>;
+  /** Notes how long it took from a fault until what it hit went on. */
+  recovered(ms: number): void;
+}
+
+export interface TrialResult {
+  readonly row: Row;
+  readonly store: StoreKind;
+  readonly seed: number;
+  /** null when every promise held. */
+  readonly error: Error | null;
+  readonly recoveriesMs: readonly number[];
+}
+
+/** Short, so that a suite of many rows takes minutes. */
+export const TEST_LEASE_MS = 1_000;
+
+/** Above what any row needs. */
+const DEADLINE_MS = 180_000;
+
+/** Runs a row once. Never throws. */
+export async function runTrial(
+  row: Row,
+  { store, seed, leaseMs }: { readonly store: StoreKind; readonly seed: number; leaseMs: number },
+): Promise<TrialResult> {
+  const random = createRandom(seed);
+  const worlds: World[] = [];
+  const recoveriesMs: number[] = [];
+  const trial: Trial = {
+    store,
+    random,
+    leaseMs,
+    async open(options = {}) {
+      const world = await World.open(store, random, { leaseMs, ...options });
+      worlds.push(world);
+      return world;
+    },
+    recovered: (ms) => void recoveriesMs.push(ms),
+  };
+  let error: Error | null = null;
+  const note = (thrown: unknown) => {
+    error ??= thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+  };
+  const deadline = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => deadline.reject(new Violation("loss", `not over after ${DEADLINE_MS / 1000} s`)),
+    DEADLINE_MS,
+  );
+  await Promise.race([row.run(trial), deadline.promise]).catch(note);
+  clearTimeout(timer);
+  for (const world of worlds) await world.close({ hasFailed: error !== null }).catch(note);
+  return { row, store, seed, error, recoveriesMs };
+}
+
+/** The column of the table that a failed trial counts in. */
+export function violationOf({ error }: TrialResult): Violation["kind"] | "other" | null {
+  if (error === null) return null;
+  return error instanceof Violation ? error.kind : "other";
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from "bun:test";
+
+import {
+  appendText,
+  claimAny,
+  claimJob,
+  EMPTY_LOG,
+  newJob,
+  recordOf,
+  runningJob,
+  SUCCEEDED,
+  wholeLog,
+} from "../../contract/store-harness.ts";
+import { hasRedisServer } from "../../support/redis-server.ts";
+import { redisFixture } from "./redis-fixture.ts";
+
+describe.skipIf(!hasRedisServer())("a server that came back without its last second", () => {
+  const fixture = redisFixture();
+
+  const crash = async () => {
+    await fixture.server().kill9();
+    await fixture.server().restart();
+  };
+
+  test("says which ends it has forgotten, and takes them again", async () => {
+    const store = await fixture.open();
+    const forgotten = await runningJob(store, "w");
+    const kept = await runningJob(store, "w");
+    const finish = (lease: typeof kept, lastSeq: number) =>
+      store.finish({ ...lease, outcome: SUCCEEDED, lastSeq, log: EMPTY_LOG });
+    await finish(kept, 0);
+    await fixture.raw().save();
+    await appendText(store, forgotten, { seq: 1, text: "one" });
+    await finish(forgotten, 1);
+    await crash();
+
+    expect((await recordOf(store, forgotten.id)).status).toBe("running");
+    const ended = [forgotten, kept].map(({ id, epoch }) => ({ id, epoch }));
+    const beat = { owner: "w", held: [], ended };
+    expect(await store.beat(beat)).toEqual({
+      cancelled: [],
+      fenced: [],
+      unfinished: [{ id: forgotten.id, epoch: forgotten.epoch }],
+    });
+    expect(await finish(forgotten, 1)).toEqual({ kind: "behind", lastSeq: 0 });
+    await appendText(store, forgotten, { seq: 1, text: "one" });
+    expect(await finish(forgotten, 1)).toEqual({ kind: "finished" });
+    expect((await store.beat(beat)).unfinished).toEqual([]);
+    expect((await wholeLog(store, forgotten.id)).map(({ seq }) => seq)).toEqual([0, 1, 2]);
+  }, 20_000);
+
+  test("is not claimed from before the workers that ran its jobs have entered their claims again", async () => {
+    const [runner, other] = [await fixture.open(), await fixture.open()];
+    expect(await claimAny(other)).toBeNull();
+    const job = await runner.submit(newJob());
+    await fixture.raw().save();
+    const lease = await claimJob(runner, job.id, "runner");
+    await crash();
+
+    const claimed = claimAny(other, "other");
+    expect((await recordOf(runner, job.id)).status).toBe("queued");
+    await runner.beat({ owner: "runner", held: [lease] });
+    expect(await claimed).toBeNull();
+    expect((await recordOf(runner, job.id)).epochs).toEqual([lease.epoch]);
+  }, 20_000);
+
+  test("that lost nothing but its connections is claimed from at once", async () => {
+    const store = await fixture.open();
+    expect(await claimAny(store)).toBeNull();
+    await fixture.raw().call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    const { id } = await store.submit(newJob());
+    const startMs = performance.now();
+    await claimJob(store, id);
+    expect(performance.now() - startMs).toBeLessThan(1_000);
+  });
+});
