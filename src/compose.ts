@@ -2,16 +2,20 @@ import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-import type { ApiPorts } from "./api/ports.ts";
 import type { Config } from "./config.ts";
 import { createLocalEgress } from "./egress/local-egress.ts";
 import type { AppError } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
+import { createPulse, type Pulse } from "./health/pulse.ts";
+import { reasonsNotReady } from "./health/readiness.ts";
+import { createStoreWatch } from "./health/store-watch.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
-import { createLogHub } from "./logs/hub.ts";
+import { createMetrics, type Metrics } from "./metrics/metrics.ts";
+import { withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
+import { withStoreMetrics } from "./metrics/store-metrics.ts";
 import { parseFaultPoints, withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
@@ -30,7 +34,7 @@ import { createUnsandboxed } from "./sandbox/none.ts";
 import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-import type { Store, WorkerRuntime } from "./store/store.ts";
+import type { Store } from "./store/store.ts";
 import { timingOf, type StoreTiming } from "./store/timing.ts";
 import { watchStore } from "./store/watched-store.ts";
 
@@ -42,9 +46,11 @@ import { watchStore } from "./store/watched-store.ts";
 const ABANDONED_UPLOAD_MS = 60 * 60 * 1000;
 
 export interface Storage {
+  /** Counts in `metrics` what it is asked and what it answers. */
   readonly store: Store;
   readonly files: FileStore;
   readonly timing: StoreTiming;
+  readonly metrics: Metrics;
 }
 
 /**
@@ -62,14 +68,13 @@ export async function openStorage(
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
   const timing = timingOf(config.leaseMs);
-  const store = withFaultPoints(
-    watched(await openStore(config, timing, onFatal), log),
-    "store",
-    points,
-  );
+  const metrics = createMetrics();
+  const driver = await openStore(config, timing, onFatal);
+  // The points at which a process is to die are outermost: they stand between a call and its caller.
+  const store = withFaultPoints(withStoreMetrics(watched(driver, log), metrics), "store", points);
   // The embedded store belongs to this process alone, so what is not committed in it now never will be.
   await removeAbandonedUploads(files, store, store.kind === "sqlite" ? 0 : ABANDONED_UPLOAD_MS);
-  return { store, files: withFaultPoints(files, "files", points), timing };
+  return { store, files: withFaultPoints(files, "files", points), timing, metrics };
 }
 
 async function openStore(
@@ -110,14 +115,19 @@ export interface WorkerParts {
   readonly services: readonly Service[];
   readonly sandbox: () => SandboxStatus;
   readonly runtimes: () => readonly InstalledRuntime[];
+  /** Late when the loop that claims jobs is stuck. */
+  readonly claiming: Pulse;
+  /** Jobs that it can run at once, and those that it runs. */
+  readonly slots: () => { readonly total: number; readonly busy: number };
 }
 
 /** Wires a worker: leases, reaper, and the execution of jobs in the configured sandbox. Nothing is started. */
 export function composeWorker(config: Config, storage: Storage, parentLog: Logger): WorkerParts {
-  const { store, files, timing } = storage;
+  const { store, files, timing, metrics } = storage;
   const owner = processIdentity();
   const log = parentLog.child({ worker: owner });
   const onError = createFailureReport(log);
+  const pulse = createPulse();
   const leases = createLeaseKeeper(store, {
     owner,
     leaseMs: timing.leaseMs,
@@ -137,10 +147,11 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     driver: config.sandbox,
     log,
     openSandbox: () => openSandbox(config),
-    createRunner: ({ sandbox, egress }, installed, ready) => {
+    createRunner: ({ sandbox: bare, egress }, installed, ready) => {
+      const sandbox = withSandboxMetrics(bare, metrics);
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { store, files, sandbox, egress, runtimes, leases, owner, log, onError, ready },
+        { store, files, sandbox, egress, runtimes, leases, owner, log, onError, ready, pulse },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },
@@ -150,6 +161,8 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     services: [leases, reaper, execution],
     sandbox: () => execution.status(),
     runtimes: () => execution.runtimes(),
+    claiming: pulse,
+    slots: () => ({ total: config.workerConcurrency, busy: metrics.runs.count }),
   };
 }
 
@@ -190,42 +203,20 @@ async function createSandbox(config: Config, runtimeDir: string): Promise<Sandbo
   });
 }
 
-/** What the API is built from; `worker` is null where jobs run in other processes. */
-export function composeApiPorts(
-  config: Config,
-  { store, files }: Storage,
-  context: {
-    readonly worker: WorkerParts | null;
-    readonly draining: AbortSignal;
-    readonly closing: AbortSignal;
-    readonly log: Logger;
-  },
-): ApiPorts {
-  const { worker, draining, closing, log } = context;
-  const strict = config.strictRuntime;
-  return {
-    store,
-    logs: createLogHub(store),
-    files,
-    runtimes: async () =>
-      createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {
-        strict,
-      }),
-    sandbox: () => worker?.sandbox() ?? null,
-    specs: { bounds: config.bounds, netPolicies: config.netPolicies },
-    upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
-    callers: config,
-    heartbeatMs: config.heartbeatSec * 1000,
-    draining,
-    closing,
-    log,
-  };
+/** What says whether a process does its work; the service is what finds it out. */
+export interface ReadinessParts {
+  readonly service: Service;
+  readonly reasonsNotReady: () => readonly string[];
 }
 
-/** What the workers of this store have said that they can run. */
-async function announced(store: Store): Promise<readonly WorkerRuntime[]> {
-  const byName = new Map<string, WorkerRuntime>();
-  for (const worker of await store.workers())
-    for (const runtime of worker.runtimes) byName.set(runtime.name, runtime);
-  return [...byName.values()];
+/** Wires what /readyz answers. Nothing is started. */
+export function composeReadiness(
+  { store }: Storage,
+  context: { readonly worker: WorkerParts | null; readonly draining: AbortSignal },
+): ReadinessParts {
+  const watch = createStoreWatch(store);
+  return {
+    service: watch,
+    reasonsNotReady: () => reasonsNotReady({ ...context, store: watch }),
+  };
 }

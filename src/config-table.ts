@@ -7,6 +7,7 @@ import {
   idRange,
   integer,
   list,
+  optionalPort,
   redisUrl,
   subset,
   text,
@@ -19,6 +20,10 @@ const MANY = 1_000_000;
 export const VARIABLES = {
   host: text("HOST", "127.0.0.1", "Address to listen on."),
   port: integer("PORT", 8000, { min: 0, max: 65_535 }, "Port to listen on; 0 picks a free one."),
+  metricsPort: optionalPort(
+    "METRICS_PORT",
+    "Where a worker process serves /metrics, /livez and /readyz; unset: nowhere. The API has them on PORT.",
+  ),
   jobDataDir: text("JOB_DATA_DIR", "data/jobs", "Folder of job files, and of the embedded store."),
   redisUrl: redisUrl("REDIS_URL", "Redis to queue in; unset: the embedded SQLite store."),
   redisPrefix: text("REDIS_PREFIX", "jr", "Names this installation's keys in a shared Redis."),

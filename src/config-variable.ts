@@ -39,6 +39,12 @@ export function integer(
   return { name, help, default: fallback, shownDefault: String(fallback), parse };
 }
 
+/** A port to listen on, or nothing; 0 picks a free one. */
+export function optionalPort(name: string, help: string): Variable<number | undefined> {
+  const { parse } = integer(name, 0, { min: 0, max: 65_535 }, help);
+  return { name, help, default: undefined, shownDefault: "", parse };
+}
+
 /** 1 or 0; true, yes, on and their opposites as well. */
 export function flag(name: string, fallback: boolean, help: string): Variable<boolean> {
   const parse = (given: string): Parsed<boolean> => {

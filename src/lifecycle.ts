@@ -58,6 +58,15 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => undefined);
 }
 
+/** What a promise gives; null when it rejects, or takes longer than `timeoutMs`. */
+export async function orNull<T>(promise: Promise<T>, timeoutMs: number): Promise<T | null> {
+  const answered = new AbortController();
+  const answer = promise.catch(() => null);
+  const result = await Promise.race([answer, pause(timeoutMs, answered.signal).then(() => null)]);
+  answered.abort();
+  return result;
+}
+
 /**
  * Runs `step` again and again until `signal` fires, `intervalMs` after each end. A step that throws is reported and does
  * not end the loop, so that a store that was away is used again once it is back.

@@ -1,5 +1,6 @@
 import { createApi } from "./api/app.ts";
-import { composeApiPorts, composeWorker, openStorage } from "./compose.ts";
+import { composeApiPorts } from "./compose-api.ts";
+import { composeReadiness, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
 import {
@@ -28,15 +29,17 @@ async function run(config: Config, log: Logger): Promise<void> {
   const { onFatal, failed } = fatalSignal();
   const storage = await openStorage(config, log, onFatal);
   const worker = config.inlineWorker ? composeWorker(config, storage, log) : null;
-  const signals = { draining: draining.signal, closing: closing.signal };
-  const api = createApi(composeApiPorts(config, storage, { worker, ...signals, log }));
+  const readiness = composeReadiness(storage, { worker, draining: draining.signal });
+  const context = { worker, draining: draining.signal, closing: closing.signal, log };
+  const { reasonsNotReady } = readiness;
+  const api = createApi(composeApiPorts(config, storage, { ...context, reasonsNotReady }));
   warnOfDangers(config, log);
   const server = serve({
     hostname: config.host,
     port: config.port,
     fetch: (request) => api.fetch(request),
   });
-  const stopAll = await startAll(worker?.services ?? [], log);
+  const stopAll = await startAll([readiness.service, ...(worker?.services ?? [])], log);
   log.info("listening", `Listening on ${server.url.href} (store: ${storage.store.kind})`);
 
   await untilStop(log, stopping, failed);

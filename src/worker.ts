@@ -1,4 +1,7 @@
-import { composeWorker, openStorage } from "./compose.ts";
+import { createProbeApi } from "./api/app.ts";
+import type { ServingPorts } from "./api/ports.ts";
+import { composeProbePorts } from "./compose-api.ts";
+import { composeReadiness, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
 import {
@@ -13,6 +16,7 @@ import {
 } from "./entry.ts";
 import { startAll } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
+import { type HttpServer, serve } from "./platform/serve.ts";
 
 const USAGE = `job-runner worker: runs the jobs that an API process with INLINE_WORKER=0 has queued.
 
@@ -22,16 +26,36 @@ doctor says what of the sandbox works on this machine, what does not, and how to
 
 async function run(config: Config, log: Logger): Promise<void> {
   const stopping = stopSignal();
+  const draining = new AbortController();
   const { onFatal, failed } = fatalSignal();
   const storage = await openStorage(config, log, onFatal);
   const worker = composeWorker(config, storage, log);
+  const readiness = composeReadiness(storage, { worker, draining: draining.signal });
   warnOfDangers(config, log);
-  const stopAll = await startAll(worker.services, log);
+  const { reasonsNotReady } = readiness;
+  const ports = composeProbePorts(config, storage, { worker, reasonsNotReady, log });
+  const server = serveProbes(config, ports);
+  const stopAll = await startAll([readiness.service, ...worker.services], log);
   log.info("working", `Working (store: ${storage.store.kind})`);
 
   await untilStop(log, stopping, failed);
+  draining.abort();
   await stopAll(stopDeadlineMs(config));
+  await server?.stop();
   await storage.store.close();
+}
+
+/** Listens where METRICS_PORT says; null where it says nothing. */
+function serveProbes(config: Config, ports: ServingPorts): HttpServer | null {
+  if (config.metricsPort === undefined) return null;
+  const api = createProbeApi(ports);
+  const server = serve({
+    hostname: config.host,
+    port: config.metricsPort,
+    fetch: (request) => api.fetch(request),
+  });
+  ports.log.info("listening", `Metrics on ${server.url.href}metrics`);
+  return server;
 }
 
 const start = readCommandLine(USAGE);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 
-import { pause, repeat, type Service, startAll } from "../src/lifecycle.ts";
+import { orNull, pause, repeat, type Service, startAll } from "../src/lifecycle.ts";
 import { recordedLog } from "./support/recorded-log.ts";
 
 function recorded(name: string, log: string[], stop?: () => Promise<void>): Service {
@@ -72,4 +72,10 @@ test("repeat goes on after a step that throws, and ends with its signal", async 
     { intervalMs: 1, signal: stopping.signal, onError: (error) => errors.push(error) },
   );
   expect([steps, errors.map(String)]).toEqual([3, ["Error: first"]]);
+});
+
+test("orNull gives what came in time, and null for what failed or is late", async () => {
+  expect(await orNull(Promise.resolve(7), 1_000_000)).toBe(7);
+  expect(await orNull(Promise.reject(new Error("no")), 1_000_000)).toBeNull();
+  expect(await orNull(new Promise<never>(() => undefined), 5)).toBeNull();
 });

@@ -101,6 +101,28 @@ const IMPORT_RULES: readonly ImportRule[] = [
     refused: ["../store/store.ts", "../files/file-store.ts", "../executor/execute.ts", "ioredis"],
   },
   {
+    file: "src/health/imports.ts",
+    allowed: ["./pulse.ts", "../lifecycle.ts", "../sandbox/sandbox.ts", "../store/store.ts"],
+    refused: ["../store/redis/open.ts", "../runner/runner.ts", "../api/app.ts", "elysia"],
+  },
+  {
+    file: "src/metrics/imports.ts",
+    allowed: [
+      "./runs.ts",
+      "../jobs/job.ts",
+      "../sandbox/sandbox.ts",
+      "../store/store.ts",
+      "prom-client",
+    ],
+    refused: [
+      "../store/redis/open.ts",
+      "../runner/runner.ts",
+      "../api/app.ts",
+      "elysia",
+      "node:fs",
+    ],
+  },
+  {
     file: "src/logs/imports.ts",
     allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts", "../store/waiter.ts"],
     refused: ["../store/redis/log.ts", "../api/sse.ts", "../runner/loop.ts", "elysia"],
@@ -133,16 +155,20 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../executor/execute.ts",
       "../store/store.ts",
       "../files/file-store.ts",
+      "../health/pulse.ts",
       "../lifecycle.ts",
     ],
     refused: [
       "../api/app.ts",
+      "../health/readiness.ts",
       "../store/redis/claim.ts",
       "../store/sqlite/claim.ts",
       "../files/local.ts",
       "../sandbox/bubblewrap.ts",
       "../compose.ts",
+      "../metrics/metrics.ts",
       "ioredis",
+      "prom-client",
     ],
   },
   {
@@ -155,8 +181,10 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../store/sqlite/claim.ts",
       "../files/local.ts",
       "../sandbox/none.ts",
+      "../metrics/metrics.ts",
       "../config.ts",
       "ioredis",
+      "prom-client",
     ],
   },
   {
@@ -177,11 +205,17 @@ const IMPORT_RULES: readonly ImportRule[] = [
   {
     file: "src/compose.ts",
     allowed: ["./config.ts", "./store/redis/store.ts", "./sandbox/bubblewrap.ts", "node:path"],
-    refused: ["./main.ts", "./worker.ts", "ioredis", "elysia"],
+    refused: ["./main.ts", "./worker.ts", "ioredis", "elysia", "prom-client"],
   },
   {
     file: "src/worker.ts",
-    allowed: ["./config.ts", "./compose.ts", "./lifecycle.ts", "./platform/serve.ts"],
+    allowed: [
+      "./config.ts",
+      "./compose.ts",
+      "./compose-api.ts",
+      "./lifecycle.ts",
+      "./platform/serve.ts",
+    ],
     refused: ["./store/redis/store.ts", "./sandbox/bubblewrap.ts", "./files/local.ts", "ioredis"],
   },
 ];

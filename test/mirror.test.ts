@@ -13,6 +13,7 @@ const PROJECT = join(import.meta.dir, "..");
 /** Files, or folders with a slash at the end, which another suite tests: through their port, or as a whole process. */
 const TESTED_BY: Readonly<Record<string, string>> = {
   "compose.ts": "e2e/jobs.test.ts",
+  "compose-api.ts": "e2e/metrics.test.ts",
   "main.ts": "e2e/recovery.test.ts",
   "worker.ts": "e2e/jobs.test.ts",
   "doctor.ts": "e2e/fail-closed.test.ts",
@@ -26,8 +27,15 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "api/logs.ts": "e2e/streaming.test.ts",
   "api/openapi-examples.ts": "api/openapi.test.ts",
   "api/openapi-schemas.ts": "api/openapi.test.ts",
+  "api/probes.ts": "e2e/metrics.test.ts",
   "api/server-info.ts": "api/openapi.test.ts",
+  "api/stats.ts": "e2e/metrics.test.ts",
   "api/upload.ts": "e2e/upload.test.ts",
+  "metrics/answers.ts": "e2e/metrics.test.ts",
+  "metrics/metrics.ts": "e2e/metrics.test.ts",
+  "metrics/process-metrics.ts": "metrics/scrape.test.ts",
+  "metrics/runs.ts": "metrics/store-metrics.test.ts",
+  "metrics/sandbox-metrics.ts": "e2e/metrics.test.ts",
   "jobs/limits.ts": "e2e/jobs.test.ts",
   "jobs/log-entry.ts": "store/sqlite.test.ts",
   "jobs/states.ts": "store/sqlite.test.ts",

@@ -8,6 +8,7 @@ import { configHelp } from "../src/config.ts";
 import { REASONS } from "../src/jobs/outcome.ts";
 import { JOB_STATUSES } from "../src/jobs/states.ts";
 import { type Deployment, DEPLOYMENTS } from "./support/deployments.ts";
+import { Scrape } from "./support/prometheus-text.ts";
 import { removeDataDir, type RunningService, startService } from "./support/service.ts";
 
 /*
@@ -223,6 +224,17 @@ describe("the tables", () => {
     const answer = await fetch(`${service.url}/jobs`, { method: "POST", body: form });
     const [example = ""] = codeBlocks(section("### Errors"), "json");
     expect(comparable(await answer.text())).toEqual(comparable(example));
+  });
+
+  test("of metrics has every one that the server gives, with its labels, and no other", async () => {
+    const rows = rowsOf("## Watching it");
+    const scrape = new Scrape(await (await fetch(`${service.url}/metrics`)).text());
+    expect(rows.flatMap(([names]) => codeIn(names)).toSorted()).toEqual(scrape.names().toSorted());
+    const documented = new Map(
+      rows.flatMap(([names, labels]) => codeIn(names).map((name) => [name, codeIn(labels)])),
+    );
+    for (const { name, labels } of scrape.labelled())
+      expect([name, documented.get(name)]).toEqual([name, labels]);
   });
 
   test("of the environment is what --help prints", () => {

@@ -1,18 +1,21 @@
 import { randomUUID } from "node:crypto";
 
-import { Elysia, ValidationError } from "elysia";
+import { type AnyElysia, Elysia, ValidationError } from "elysia";
 
-import { AppError, type FieldError, messageOf } from "../errors.ts";
+import { AppError, type ErrorCode, type FieldError, messageOf } from "../errors.ts";
 import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
 import type { Logger } from "../logger.ts";
 import { artifactRoutes } from "./artifacts.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
+import { REPLAYED_HEADER } from "./idempotency.ts";
 import { jobRoutes } from "./jobs.ts";
 import { logRoutes } from "./logs.ts";
 import { openApiDocument } from "./openapi.ts";
-import type { ApiPorts, RoutePorts } from "./ports.ts";
+import type { ApiPorts, RoutePorts, ServingPorts } from "./ports.ts";
+import { probeRoutes } from "./probes.ts";
 import { problemResponse } from "./problem.ts";
 import { serverInfoRoutes } from "./server-info.ts";
+import { statsRoutes } from "./stats.ts";
 
 /** The whole HTTP surface as one function; it does not listen. */
 export interface Api {
@@ -21,12 +24,35 @@ export interface Api {
   readonly routes: readonly string[];
 }
 
-/** Wires routes, guard and errors. Whatever a request does, it is answered: with its result or with a problem body. */
 export function createApi(ports: ApiPorts): Api {
+  return serving(ports, (logOf) => {
+    const parts: RoutePorts = { ...ports, logOf };
+    return [
+      jobRoutes(parts),
+      logRoutes(parts),
+      artifactRoutes(ports),
+      serverInfoRoutes(ports),
+      statsRoutes(ports),
+      probeRoutes(ports),
+      new Elysia().get("/openapi.json", () => Response.json(openApiDocument())),
+    ];
+  });
+}
+
+/** What a worker process serves: nothing of jobs, and the same rules of who may call. */
+export function createProbeApi(ports: ServingPorts): Api {
+  return serving(ports, () => [probeRoutes(ports)]);
+}
+
+/** Wires routes, guard and errors. Whatever a request does, it is answered: with its result or with a problem body. */
+function serving(
+  ports: ServingPorts,
+  pluginsWith: (logOf: RoutePorts["logOf"]) => readonly AnyElysia[],
+): Api {
   const requestIds = new WeakMap<Request, string>();
+  const problemCodes = new WeakMap<Request, ErrorCode>();
   const logOf = (request: Request) =>
     ports.log.child({ request_id: requestIds.get(request) ?? "" });
-  const parts: RoutePorts = { ...ports, logOf };
   const app = new Elysia({
     // Without it, paths on short host names (http://api/jobs/1) are cut in the wrong place and answer 404.
     handler: { standardHostname: false },
@@ -39,6 +65,7 @@ export function createApi(ports: ApiPorts): Api {
       const allowed = code === "NOT_FOUND" ? allowedMethods(request, routes) : [];
       const known = translate(error, code, { request, allowed });
       logFailure(logOf(request), known, requestId);
+      problemCodes.set(request, known instanceof AppError ? known.code : "internal");
       const response = problemResponse(known, request, requestId);
       if (allowed.length > 0) response.headers.set("Allow", allowed.join(", "));
       return response;
@@ -48,12 +75,8 @@ export function createApi(ports: ApiPorts): Api {
       checkUrl(request);
       if (request.method === "OPTIONS") return new Response(null, { status: 204 });
       return undefined;
-    })
-    .use(jobRoutes(parts))
-    .use(logRoutes(parts))
-    .use(artifactRoutes(ports))
-    .use(serverInfoRoutes(ports))
-    .get("/openapi.json", () => Response.json(openApiDocument()));
+    });
+  for (const plugin of pluginsWith(logOf)) app.use(plugin);
   const routes = app.routes.map(({ method, path }) => `${method} ${path}`);
 
   return {
@@ -70,6 +93,13 @@ export function createApi(ports: ApiPorts): Api {
       response.headers.set("X-Request-Id", requestId);
       for (const [name, value] of Object.entries(corsHeaders(request, ports.callers)))
         response.headers.set(name, value);
+      ports.onAnswer({
+        method: received.method,
+        route: patternOf(request, routes),
+        status: response.status,
+        code: problemCodes.get(request) ?? null,
+        isReplay: response.headers.has(REPLAYED_HEADER),
+      });
       logAnswer(logOf(request), received.method, { request, response, startedAtMs });
       return isHead ? await withoutStream(response) : response;
     },
@@ -164,6 +194,14 @@ function invalidQuery(fields: readonly FieldError[]): AppError {
   const message =
     first === undefined ? "The query is not valid." : `${first.pointer}: ${first.detail}`;
   return new AppError("invalid_query", message, { fields });
+}
+
+/** The path of the first route that a request's path fits, whatever its method; null where it fits none. */
+function patternOf(request: Request, routes: readonly string[]): string | null {
+  // The router takes a slash at the end for nothing.
+  const pathname = new URL(request.url).pathname.replace(/(?<=.)\/$/, "");
+  const patterns = routes.map((route) => route.slice(route.indexOf(" ") + 1));
+  return patterns.find((pattern) => pathMatches(pattern, pathname)) ?? null;
 }
 
 /** The methods of the path that a request names; none where there is nothing at that path. */

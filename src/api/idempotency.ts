@@ -10,6 +10,8 @@ import type { NewJob } from "../jobs/job.ts";
  */
 
 const HEADER = "idempotency-key";
+/** Of an answer that is the first request's. */
+export const REPLAYED_HEADER = "Idempotent-Replayed";
 
 /** What a client's key is stored as: not itself, for it may be long. null without the header. Throws `bad_request`. */
 export function idempotencyKeyOf(request: Request): string | null {

@@ -7,7 +7,7 @@ import { AppError, messageOf } from "../errors.ts";
 import type { JobFilter, JobRecord, NewJob } from "../jobs/job.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
-import { digestOf, idempotencyKeyOf, keyReused } from "./idempotency.ts";
+import { digestOf, idempotencyKeyOf, keyReused, REPLAYED_HEADER } from "./idempotency.ts";
 import { jobView, listedJobView } from "./job-view.ts";
 import type { ApiPorts, RoutePorts } from "./ports.ts";
 import { receiveUpload, type UploadedJob } from "./upload.ts";
@@ -98,7 +98,7 @@ async function submit(ports: RoutePorts, request: Request): Promise<Response> {
     status: 202,
     headers: {
       Location: `/jobs/${job.id}`,
-      ...(isReplay && { "Idempotent-Replayed": "true" }),
+      ...(isReplay && { [REPLAYED_HEADER]: "true" }),
     },
   });
 }

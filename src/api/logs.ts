@@ -106,7 +106,7 @@ async function stream(
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
   const log = ports.logOf(request).child({ job_id: id });
-  return new Response(streamBody(logged(steps, log), gone), {
+  return new Response(streamBody(logged(ports.streams.counted(steps), log), gone), {
     headers: {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-store, no-transform",

@@ -1,3 +1,5 @@
+import packageJson from "../../package.json" with { type: "json" };
+
 /*
  * What the answers in the API description look like. A test checks each against its schema.
  */
@@ -67,3 +69,21 @@ export const RUNTIMES_EXAMPLE = {
   limits: { timeout_sec: { default: 60, max: 3600 } },
   net_policies: ["none"],
 };
+
+export const STATS_EXAMPLE = {
+  version: packageJson.version,
+  uptime_sec: 3600,
+  store: { kind: "redis" },
+  queue: { high: 0, normal: 3, low: 0, oldest_wait_ms: 1250 },
+  running: 4,
+  slots: { total: 2, busy: 2 },
+  workers: { count: 2, slots: 4 },
+  sse_clients: 1,
+};
+
+export const METRICS_EXAMPLE = `# HELP jobrunner_queue_depth Jobs that wait, by priority.
+# TYPE jobrunner_queue_depth gauge
+jobrunner_queue_depth{priority="high"} 0
+jobrunner_queue_depth{priority="normal"} 3
+jobrunner_queue_depth{priority="low"} 0
+`;

@@ -103,6 +103,28 @@ const Health = Type.Object(
   closed,
 );
 
+const Slots = Type.Object({ total: count, busy: count }, closed);
+const Workers = Type.Object({ count, slots: count }, closed);
+
+const Stats = Type.Object(
+  {
+    version: Type.String(),
+    uptime_sec: count,
+    store: Type.Object({ kind: oneOf(["sqlite", "redis"]) }, closed),
+    queue: nullable(
+      Type.Object(
+        { high: count, normal: count, low: count, oldest_wait_ms: nullable(count) },
+        { ...closed, description: "null, as all that the store knows, while it does not answer." },
+      ),
+    ),
+    running: nullable(count),
+    slots: nullable(Slots),
+    workers: nullable(Workers),
+    sse_clients: count,
+  },
+  closed,
+);
+
 const Problem = Type.Object(
   {
     type: Type.String(),
@@ -124,6 +146,7 @@ export const SCHEMAS = {
   ArtifactList: Type.Object({ items: Type.Array(Artifact) }, closed),
   Runtimes,
   Health,
+  Stats,
   Liveness: Type.Object({ status: Type.Literal("ok") }, closed),
   Readiness: Type.Object(
     { status: oneOf(["ready", "not_ready"]), reasons: Type.Array(Type.String()) },

@@ -1,15 +1,17 @@
 import type { TObject } from "@sinclair/typebox";
 
 import packageJson from "../../package.json" with { type: "json" };
+import { ListQuery } from "./jobs.ts";
+import { SnapshotQuery, StreamQuery } from "./logs.ts";
 import {
   ARTIFACT_EXAMPLE,
   EXAMPLE_ID,
+  METRICS_EXAMPLE,
   QUEUED_JOB,
   RUNTIMES_EXAMPLE,
+  STATS_EXAMPLE,
   STREAM_EXAMPLE,
 } from "./openapi-examples.ts";
-import { ListQuery } from "./jobs.ts";
-import { SnapshotQuery, StreamQuery } from "./logs.ts";
 import { SCHEMAS, type SchemaName } from "./openapi-schemas.ts";
 
 /*
@@ -198,12 +200,20 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
       }),
     },
   },
+  "GET /stats": {
+    summary: "What waits and runs, slots, workers and clients at this moment",
+    responses: { "200": json("The numbers.", "Stats", STATS_EXAMPLE) },
+  },
+  "GET /metrics": {
+    summary: "The same and counters since the start, in Prometheus' text format",
+    responses: { "200": bytes("The metrics.", "text/plain", METRICS_EXAMPLE) },
+  },
   "GET /livez": {
     summary: "Is the process up",
     responses: { "200": json("It is.", "Liveness", { status: "ok" }) },
   },
   "GET /readyz": {
-    summary: "Can the process do its work",
+    summary: "Can the process do its work; 503 within 3 s of no progress",
     responses: {
       "200": json("It can.", "Readiness", { status: "ready", reasons: [] }),
       "503": json("It cannot.", "Readiness", {

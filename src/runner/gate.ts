@@ -2,6 +2,7 @@
 export interface Gate {
   open(): void;
   close(): void;
+  isOpen(): boolean;
   /** Resolves as soon as it is open, or `signal` fires. */
   opened(signal: AbortSignal): Promise<void>;
 }
@@ -20,6 +21,7 @@ export function createGate(): Gate {
       isOpen = false;
       waiting = Promise.withResolvers();
     },
+    isOpen: () => isOpen,
     async opened(signal) {
       if (isOpen || signal.aborted) return;
       const aborted = Promise.withResolvers<void>();

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 
+import type { Pulse } from "../health/pulse.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import type { Service } from "../lifecycle.ts";
 import { pause, repeat } from "../lifecycle.ts";
@@ -11,10 +12,14 @@ const CLAIM_POLL_MS = 2_000;
 /** After a failed claim; a store that is down is not asked in a tight loop. */
 const CLAIM_BACKOFF_MS = 500;
 const ANNOUNCE_INTERVAL_MS = 30_000;
+/** A claim that takes longer has not moved. */
+const CLAIM_PATIENCE_MS = 2_500;
 
 export interface RunnerPorts extends AttemptPorts {
   /** While it is closed no job is claimed; those that run go on. */
   readonly ready: Gate;
+  /** Beats with every turn of the claim loop that did what it was to do; a claim that failed is none. */
+  readonly pulse: Pulse;
 }
 
 export interface RunnerOptions {
@@ -44,14 +49,12 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
 
   const claims = createClaims(ports);
   const claimOne = async () => {
-    await ports.ready.opened(stopping.signal);
+    if (!ports.ready.isOpen()) await rest(ports.pulse, ports.ready.opened(stopping.signal));
     if (stopping.signal.aborted) return;
     const slot = claims.unansweredSlot() ?? freeSlot(running, options.slots);
-    if (slot === null) {
-      await Promise.race(running.values());
-      return;
-    }
+    if (slot === null) return rest(ports.pulse, Promise.race(running.values()));
     const job = await claims.next(slot);
+    ports.pulse.beat(CLAIM_PATIENCE_MS + (job === null ? CLAIM_POLL_MS : 0));
     if (job !== null) take(job, slot);
     else await ports.store.waitForWork(CLAIM_POLL_MS, stopping.signal);
   };
@@ -65,12 +68,14 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
         await pause(CLAIM_BACKOFF_MS, stopping.signal);
       }
     }
+    ports.pulse.beat(Number.POSITIVE_INFINITY);
   };
 
   return {
     name: "runner",
     async start() {
       const { signal } = stopping;
+      ports.pulse.beat(CLAIM_PATIENCE_MS);
       const announcing = repeat(() => announce(ports, options.slots), {
         intervalMs: ANNOUNCE_INTERVAL_MS,
         signal,
@@ -90,6 +95,13 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
       await claims.handBackUnanswered();
     },
   };
+}
+
+/** Waits for what may take any time without anything being wrong. */
+async function rest(pulse: Pulse, what: Promise<void>): Promise<void> {
+  pulse.beat(Number.POSITIVE_INFINITY);
+  await what;
+  pulse.beat(CLAIM_PATIENCE_MS);
 }
 
 function freeSlot(running: ReadonlyMap<number, unknown>, slots: number): number | null {

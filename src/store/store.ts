@@ -1,4 +1,4 @@
-import type { JobFilter, JobRecord, LogSize, NewJob } from "../jobs/job.ts";
+import type { JobFilter, JobRecord, LogSize, NewJob, Priority } from "../jobs/job.ts";
 import type { EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
 
@@ -156,6 +156,21 @@ export interface WorkerRuntime {
   readonly extensions: readonly string[];
 }
 
+/** What the store holds at one moment, for whoever watches it. */
+export interface StoreStats {
+  /**
+   * Jobs that wait to be claimed. On Redis a little more than that for a while after the server has lost its last second:
+   * ids that it entered twice count until a claim meets and drops them.
+   */
+  readonly queued: Readonly<Record<Priority, number>>;
+  /** The time since the submission of the job that waits longest; null when none waits. */
+  readonly oldestQueuedAgeMs: number | null;
+  /** Leases that are held now. */
+  readonly running: number;
+  /** The workers that announced themselves in the last two minutes, and their slots together; unlike workers(), none may be left. */
+  readonly workers: { readonly count: number; readonly slots: number };
+}
+
 export interface Store {
   readonly kind: "sqlite" | "redis";
 
@@ -269,7 +284,13 @@ export interface Store {
   /** The workers that announced themselves in the last two minutes; when there are none, the last that did. */
   workers(): Promise<readonly WorkerInfo[]>;
 
-  /** Resolves when the store answers. */
+  /** How much waits and runs. Cheap enough for every few seconds, however long the queue is. */
+  stats(): Promise<StoreStats>;
+
+  /**
+   * Resolves when that part of the store that writes has answered, on Redis with a small write of its own. One try, never
+   * repeated. Throws `storage_full` where Redis takes no new jobs; a full disk under SQLite is met by the next write only.
+   */
   ping(): Promise<void>;
 
   /** Ends waits, then connections and threads. Calls made after it reject with `store_unavailable`. */

@@ -62,19 +62,11 @@ describe("a failure of our own", () => {
     const down = new AppError("store_unavailable", "The store does not answer.");
     const store = overridden(parts.workshop.store, {
       get: () => Promise.reject(down),
-      ping: () => Promise.reject(down),
     });
     const broken = parts.with({ store });
     const response = await call(broken, `GET /jobs/${ID}/logs`);
     expect(response.headers.get("retry-after")).toBe("5");
     expect(await codeOf(response)).toBe("503 store_unavailable");
-    const ready = await call(broken, "GET /readyz");
-    expect(ready.status).toBe(503);
-    expect(await ready.json()).toEqual({
-      status: "not_ready",
-      reasons: ["The store does not answer."],
-    });
-    expect((await call(broken, "GET /livez")).status).toBe(200);
   });
 });
 
@@ -128,8 +120,18 @@ describe("a submission", () => {
       expect(await codeOf(await call(parts.with(ports), "POST /jobs", { body: shellJob() }))).toBe(
         code,
       );
-    const ready = await call(parts.with({ sandbox: () => sandbox }), "GET /readyz");
-    expect(ready.status).toBe(503);
+  });
+});
+
+describe("the probes", () => {
+  test("tell whether the process does its work, and why not, and that it is alive either way", async () => {
+    const ready = await call(api, "GET /readyz");
+    expect([ready.status, await ready.json()]).toEqual([200, { status: "ready", reasons: [] }]);
+    const reasons = ["The store does not answer."];
+    const broken = parts.with({ reasonsNotReady: () => reasons });
+    const not = await call(broken, "GET /readyz");
+    expect([not.status, await not.json()]).toEqual([503, { status: "not_ready", reasons }]);
+    expect((await call(broken, "GET /livez")).status).toBe(200);
   });
 });
 

@@ -116,6 +116,7 @@ describe("real answers fit their schemas", () => {
 
   for (const [path, name] of [
     ["/health", "Health"],
+    ["/stats", "Stats"],
     ["/livez", "Liveness"],
     ["/readyz", "Readiness"],
     ["/runtimes", "Runtimes"],

@@ -9,6 +9,7 @@ import { readLogContract } from "./store-read-contract.ts";
 import { recoveryContract } from "./store-recovery-contract.ts";
 import { retentionContract } from "./store-retention-contract.ts";
 import { submitOnceContract } from "./store-once-contract.ts";
+import { statsContract } from "./store-stats-contract.ts";
 import { submitContract } from "./store-submit-contract.ts";
 import { sweepContract } from "./store-sweep-contract.ts";
 
@@ -28,6 +29,7 @@ export function storeContract(name: string, harness: StoreHarness): void {
       ["finding the dead", sweepContract],
       ["listing", listingContract],
       ["retention", retentionContract],
+      ["counting", statsContract],
     ] as const)
       describe(about, () => {
         register(harness);

@@ -9,12 +9,15 @@ test("whoever waits goes on when it opens, and waits again once it is closed", a
   const seen: string[] = [];
   const first = gate.opened(never).then(() => seen.push("first"));
   seen.push("closed");
+  expect(gate.isOpen()).toBe(false);
   gate.open();
   gate.open();
   await first;
   await gate.opened(never);
+  expect(gate.isOpen()).toBe(true);
   gate.close();
   gate.close();
+  expect(gate.isOpen()).toBe(false);
   const second = gate.opened(never).then(() => seen.push("second"));
   seen.push("closed again");
   gate.open();

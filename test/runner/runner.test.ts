@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 
+import { createPulse, type Pulse } from "../../src/health/pulse.ts";
 import type { JobRecord } from "../../src/jobs/job.ts";
 import { isTerminal } from "../../src/jobs/states.ts";
-import type { Service } from "../../src/lifecycle.ts";
+import { pause, type Service } from "../../src/lifecycle.ts";
 import { createGate, type Gate } from "../../src/runner/gate.ts";
 import { createLeaseKeeper } from "../../src/runner/lease.ts";
 import { createRunner, type RunnerOptions } from "../../src/runner/runner.ts";
@@ -32,10 +33,11 @@ function openGate(): Gate {
 
 async function startRunner(
   options: Partial<RunnerOptions> = {},
-  { store, ready }: { readonly store: Store; readonly ready: Gate } = {
-    store: workshop.store,
-    ready: openGate(),
-  },
+  {
+    store = workshop.store,
+    ready = openGate(),
+    pulse = createPulse(),
+  }: { readonly store?: Store; readonly ready?: Gate; readonly pulse?: Pulse } = {},
 ) {
   const onError = (error: unknown) => {
     throw error;
@@ -56,6 +58,7 @@ async function startRunner(
       log: recordedLog().log,
       onError: (_step, error) => onError(error),
       ready,
+      pulse,
     },
     { slots: 2, drainMs: 10_000, ...options },
   );
@@ -191,6 +194,7 @@ describe("the runner", () => {
         log: recordedLog().log,
         onError: (_step, error) => errors.push(error),
         ready: openGate(),
+        pulse: createPulse(),
       },
       { slots: 2, drainMs: 10_000 },
     );
@@ -204,7 +208,7 @@ describe("the runner", () => {
 
   test("while the gate is closed it claims nothing, and what runs goes on", async () => {
     const ready = openGate();
-    await startRunner({}, { store: workshop.store, ready });
+    await startRunner({}, { ready });
     const running = await submit("echo up; sleep 600");
     await printed(running, "up");
     ready.close();
@@ -214,6 +218,38 @@ describe("the runner", () => {
     expect((await workshop.store.get(waiting))?.status).toBe("queued");
     ready.open();
     expect((await ended(waiting)).outcome?.status).toBe("succeeded");
+  });
+
+  test("a claim that hangs makes its pulse late, until it moves again", async () => {
+    const pulse = createPulse();
+    const hung = Promise.withResolvers<void>();
+    const store = overridden(workshop.store, {
+      claim: async (request) => {
+        await hung.promise;
+        return workshop.store.claim(request);
+      },
+    });
+    const startedAtMs = performance.now();
+    await startRunner({}, { store, pulse });
+    while (!pulse.isLate()) await pause(20, AbortSignal.timeout(10_000));
+    expect(performance.now() - startedAtMs).toBeLessThan(3_000);
+    hung.resolve();
+    await ended(await submit("true"));
+    expect(pulse.isLate()).toBe(false);
+  });
+
+  test("while every slot is taken its pulse may rest, and beats again with the next claim", async () => {
+    const beats: number[] = [];
+    const pulse = { ...createPulse(), beat: (withinMs: number) => void beats.push(withinMs) };
+    await startRunner({ slots: 1 }, { pulse });
+    const id = await submit("echo up; sleep 1000");
+    await printed(id, "up");
+    expect(beats.at(-1)).toBe(Number.POSITIVE_INFINITY);
+    await workshop.store.requestCancel(id);
+    await ended(await submit("true"));
+    // The slot is free a moment after the job has ended.
+    while (beats.at(-1) === Number.POSITIVE_INFINITY) await pause(5, AbortSignal.timeout(5_000));
+    expect(beats.at(-1)).toBeLessThan(10_000);
   });
 
   test("on stop it lets a job finish within the drain", async () => {

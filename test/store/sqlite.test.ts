@@ -130,6 +130,17 @@ describe("the SQLite file", () => {
     expect(String(await openError(path))).toContain("99");
   });
 
+  test("still knows the last worker that fell silent, but counts it no more", async () => {
+    const path = freshPath();
+    const store = await openAt(path);
+    await store.announceWorker({ owner: "gone", slots: 2, runtimes: [] });
+    const database = new DatabaseSync(path);
+    database.prepare("UPDATE worker SET seen_at = ?").run(Date.now() - 121_000);
+    database.close();
+    expect(await store.workers()).toHaveLength(1);
+    expect((await store.stats()).workers).toEqual({ count: 0, slots: 0 });
+  });
+
   test("of the version before is taken on with all that it holds", async () => {
     const path = freshPath();
     const old = await openAt(path);

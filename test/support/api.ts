@@ -1,5 +1,6 @@
 import type { Api } from "../../src/api/app.ts";
 import { createApi } from "../../src/api/app.ts";
+import { OpenStreams } from "../../src/api/open-streams.ts";
 import type { ApiPorts } from "../../src/api/ports.ts";
 import { loadConfig } from "../../src/config.ts";
 import { MIB } from "../../src/jobs/limits.ts";
@@ -28,6 +29,12 @@ export async function openApi(): Promise<ApiUnderTest> {
     files: workshop.files,
     runtimes: () => Promise.resolve(createRuntimeRegistry([workshop.shell], { strict: false })),
     sandbox: () => null,
+    reasonsNotReady: () => [],
+    storeStats: () => workshop.store.stats(),
+    slots: () => null,
+    streams: new OpenStreams(),
+    metrics: () => Promise.resolve(""),
+    onAnswer: () => undefined,
     specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"] },
     upload: { maxBytes: 10 * MIB, maxFiles: 10 },
     callers: { apiKeys: [], allowedHosts: [], corsOrigins: [] },

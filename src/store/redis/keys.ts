@@ -13,7 +13,7 @@ export interface Keys {
   readonly running: string;
   /** ZSET with the doorbell as its one member. */
   readonly wake: string;
-  /** HASH: schema, last_sweep (Redis ms of the last beat or sweep), graced_until (Redis ms). */
+  /** HASH: schema, last_sweep (Redis ms of the last beat or sweep), graced_until (Redis ms), pinged (means nothing). */
   readonly meta: string;
   /** ZSET id -> creation time in Redis microseconds. */
   readonly all: string;

@@ -13,6 +13,8 @@ import { get, list, queuePosition } from "./query.ts";
 import { RestartGrace } from "./restart-grace.ts";
 import { expired, remove } from "./retain.ts";
 import { checkServer } from "./server-check.ts";
+import { stats } from "./stats.ts";
+import { callScript } from "./scripts.ts";
 import { releaseOwner, sweep } from "./sweep.ts";
 import { LogTail } from "./tail.ts";
 import { announceWorker, workers } from "./workers.ts";
@@ -81,8 +83,11 @@ function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
     remove: async (id) => await remove(context, id),
     announceWorker: async (info) => await announceWorker(context, info),
     workers: async () => await workers(context),
+    stats: async () => await stats(context),
     ping: async () => {
-      await context.data.attempt(async (client) => await client.ping());
+      await context.data.attempt(
+        async (client) => await callScript(client, "ping", [context.keys.meta], []),
+      );
     },
     close: async () => {
       doorbell.close();

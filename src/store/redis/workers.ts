@@ -2,7 +2,7 @@ import type { WorkerInfo } from "../store.ts";
 import type { Context } from "./context.ts";
 
 /** A worker that has not announced itself for so long is taken for gone (store.ts, workers). */
-const SILENT_AFTER_MS = 120_000;
+export const SILENT_AFTER_MS = 120_000;
 
 /** Store.announceWorker */
 export async function announceWorker({ data, keys }: Context, info: WorkerInfo): Promise<void> {

@@ -6,6 +6,7 @@ import { append, lastEntryId, readLog } from "./log.ts";
 import { announceWorker, workers } from "./presence.ts";
 import { getRecord, hasWork, leaseOwners, list, ping, queuePosition } from "./query.ts";
 import { expired, purge, remove } from "./retain.ts";
+import { stats } from "./stats.ts";
 
 /** What the writing thread does, each inside a transaction. */
 export const WRITES = {
@@ -35,6 +36,7 @@ export const READS = {
   ping,
   queuePosition,
   readLog,
+  stats,
   workers,
 };
 

@@ -20,11 +20,21 @@ export function announceWorker(db: Connection, info: WorkerInfo): void {
 
 /** The workers present; when there are none, the last that was. */
 export function workers(db: Connection): readonly WorkerInfo[] {
-  const rows = db.all<{ seen_at: number; info: string }>(
-    "SELECT seen_at, info FROM worker ORDER BY seen_at DESC",
-  );
-  const oldestMs = Date.now() - PRESENT_MS;
-  const present = rows.filter(({ seen_at }) => seen_at >= oldestMs);
-  const chosen = present.length > 0 ? present : rows.slice(0, 1);
-  return chosen.map(({ info }) => JSON.parse(info) as WorkerInfo);
+  const present = presentWorkers(db);
+  return present.length > 0 ? present : announced(db, 0).slice(0, 1);
+}
+
+/** The workers that announced themselves lately. */
+export function presentWorkers(db: Connection): readonly WorkerInfo[] {
+  return announced(db, Date.now() - PRESENT_MS);
+}
+
+/** Those that announced themselves since then, the latest first. */
+function announced(db: Connection, sinceMs: number): readonly WorkerInfo[] {
+  return db
+    .all<{ info: string }>(
+      "SELECT info FROM worker WHERE seen_at >= ? ORDER BY seen_at DESC",
+      sinceMs,
+    )
+    .map(({ info }) => JSON.parse(info) as WorkerInfo);
 }

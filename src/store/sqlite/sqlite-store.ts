@@ -17,6 +17,7 @@ import type {
   ListRequest,
   ReadLogRequest,
   Store,
+  StoreStats,
   SubmitOnceRequest,
   SweepAnswer,
   WorkerInfo,
@@ -229,6 +230,10 @@ class SqliteStore implements Store {
 
   async workers(): Promise<readonly WorkerInfo[]> {
     return await this.#reader.call("workers", undefined);
+  }
+
+  async stats(): Promise<StoreStats> {
+    return await this.#reader.call("stats", undefined);
   }
 
   async ping(): Promise<void> {

@@ -33,6 +33,7 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
       const late = appendText(store, finished, { seq: 1, text: "late" });
       expect(await late.catch((error: unknown) => error)).toMatchObject(full);
       expect(await claimAny(store).catch((error: unknown) => error)).toMatchObject(full);
+      expect(await store.ping().catch((error: unknown) => error)).toMatchObject(full);
 
       expect(await store.beat({ owner: "a", held: [finished] })).toEqual({
         cancelled: [],
@@ -50,6 +51,7 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
       expect(await store.queuePosition(released.id)).not.toBeNull();
       await store.announceWorker({ owner: "a", slots: 1, runtimes: [] });
       expect(await store.workers()).toHaveLength(1);
+      expect((await store.stats()).workers).toEqual({ count: 1, slots: 1 });
       expect(await store.remove(finished.id)).toBe(true);
     } finally {
       await raw.config("SET", "maxmemory", "0");
@@ -95,6 +97,28 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
     await fixture.raw().rpush(fixture.keys.queues[1] ?? "", ...stale, id);
     await claimJob(store, id);
     expect(await claimAny(store)).toBeNull();
+  });
+
+  test("the oldest queued job is looked for behind ids that are not queued", async () => {
+    const store = await fixture.open();
+    const queue = fixture.keys.queues[1] ?? "";
+    const { id } = await store.submit(newJob());
+    await fixture.raw().hset(fixture.keys.job(id), "created", Date.now() - 60_000);
+    await fixture.raw().rpush(queue, "gone-1", "gone-2");
+    const { queued, oldestQueuedAgeMs } = await store.stats();
+    expect(oldestQueuedAgeMs).toBeGreaterThanOrEqual(60_000);
+    // What store.ts says of ids that the server entered twice.
+    expect(queued.normal).toBe(3);
+    await claimJob(store, id);
+    expect((await store.stats()).queued.normal).toBe(0);
+  });
+
+  test("of workers that fell silent the last is still known, but not counted", async () => {
+    const store = await fixture.open();
+    await store.announceWorker({ owner: "gone", slots: 2, runtimes: [] });
+    await fixture.raw().zadd(fixture.keys.workersSeen, Date.now() - 121_000, "gone");
+    expect(await store.workers()).toHaveLength(1);
+    expect((await store.stats()).workers).toEqual({ count: 0, slots: 0 });
   });
 
   test("a job that crashed its workers stays in step with its lease", async () => {

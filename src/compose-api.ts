@@ -1,0 +1,100 @@
+import { OpenStreams } from "./api/open-streams.ts";
+import type { ApiPorts, ServingPorts } from "./api/ports.ts";
+import type { Storage, WorkerParts } from "./compose.ts";
+import type { Config } from "./config.ts";
+import { MIB } from "./jobs/limits.ts";
+import { orNull } from "./lifecycle.ts";
+import type { Logger } from "./logger.ts";
+import { createLogHub } from "./logs/hub.ts";
+import { countAnswer } from "./metrics/answers.ts";
+import { scrape } from "./metrics/scrape.ts";
+import { createRuntimeRegistry } from "./runtimes/registry.ts";
+import type { Store, StoreStats, WorkerRuntime } from "./store/store.ts";
+
+/*
+ * The other half of compose.ts: from what it has wired to what a process serves over HTTP.
+ */
+
+/** A store that has not told its numbers by then is left out of what is shown of it. */
+const STATS_TIMEOUT_MS = 2_000;
+
+/** What this process is, for what it serves. */
+interface ServingContext {
+  /** null where jobs run in other processes. */
+  readonly worker: WorkerParts | null;
+  readonly reasonsNotReady: () => readonly string[];
+  readonly log: Logger;
+}
+
+/** What a worker process serves is built from. */
+export function composeProbePorts(
+  config: Config,
+  storage: Storage,
+  context: ServingContext,
+): ServingPorts {
+  return servingPorts(config, storage, { ...context, sseClients: () => null });
+}
+
+/** What the API is built from. */
+export function composeApiPorts(
+  config: Config,
+  storage: Storage,
+  context: ServingContext & { readonly draining: AbortSignal; readonly closing: AbortSignal },
+): ApiPorts {
+  const { store, files } = storage;
+  const { worker, draining, closing } = context;
+  const strict = config.strictRuntime;
+  const streams = new OpenStreams();
+  return {
+    ...servingPorts(config, storage, { ...context, sseClients: () => streams.count }),
+    store,
+    logs: createLogHub(store),
+    files,
+    runtimes: async () =>
+      createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {
+        strict,
+      }),
+    sandbox: () => worker?.sandbox() ?? null,
+    storeStats: () => storeStats(store),
+    slots: () => worker?.slots() ?? null,
+    streams,
+    specs: { bounds: config.bounds, netPolicies: config.netPolicies },
+    upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
+    heartbeatMs: config.heartbeatSec * 1000,
+    draining,
+    closing,
+  };
+}
+
+function servingPorts(
+  config: Config,
+  { store, metrics }: Storage,
+  context: ServingContext & { readonly sseClients: () => number | null },
+): ServingPorts {
+  const { worker, sseClients, log } = context;
+  return {
+    callers: config,
+    reasonsNotReady: context.reasonsNotReady,
+    metrics: () =>
+      scrape({
+        registry: metrics.registry,
+        storeStats: () => storeStats(store),
+        slots: () => worker?.slots() ?? null,
+        sseClients,
+      }),
+    onAnswer: (answered) => countAnswer(metrics, answered),
+    log,
+  };
+}
+
+function storeStats(store: Store): Promise<StoreStats | null> {
+  return orNull(store.stats(), STATS_TIMEOUT_MS);
+}
+
+/** What the workers of this store have said that they can run. */
+async function announced(store: Store): Promise<readonly WorkerRuntime[]> {
+  const byName = new Map<string, WorkerRuntime>();
+  for (const worker of await store.workers())
+    for (const runtime of worker.runtimes) byName.set(runtime.name, runtime);
+  return [...byName.values()];
+}

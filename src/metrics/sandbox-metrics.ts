@@ -1,0 +1,24 @@
+import type { Guest, Sandbox } from "../sandbox/sandbox.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** The sandbox with the time measured that a claimed job takes to start, and that its program runs. */
+export function withSandboxMetrics(
+  sandbox: Sandbox,
+  { runs, startSec, runSec }: Pick<Metrics, "runs" | "startSec" | "runSec">,
+): Sandbox {
+  const observeEnd = async (guest: Guest, startedAtMs: number) => {
+    // A sandbox that broke does not know when the program ended.
+    if ((await guest.exited) !== null) runSec.observe((performance.now() - startedAtMs) / 1000);
+  };
+  return {
+    selfTest: () => sandbox.selfTest(),
+    async start(request) {
+      const guest = await sandbox.start(request);
+      const startedAtMs = performance.now();
+      const sinceClaimMs = runs.sinceClaimMs(request.slot);
+      if (sinceClaimMs !== null) startSec.observe(sinceClaimMs / 1000);
+      void observeEnd(guest, startedAtMs);
+      return guest;
+    },
+  };
+}
