@@ -131,6 +131,7 @@ export class World {
     return {
       LEASE_MS: String(this.#options.leaseMs),
       HEARTBEAT_SEC: "1",
+      LOG_LEVEL: "debug",
       MIN_FREE_DISK_MB: "0",
       ...(this.redis !== null && { REDIS_URL: this.redis.url }),
       ...this.#options.env,
@@ -184,8 +185,23 @@ export class World {
 
   /** Follows the job to its end and checks all of it. */
   async expectEnd(job: TrackedJob, expected: Expected): Promise<JobJson> {
-    const [pieces, lines] = await Promise.all([job.pieces, job.lines]);
-    return await checkJob(this.url, { ...job, pieces, lines }, expected);
+    try {
+      const [pieces, lines] = await Promise.all([job.pieces, job.lines]);
+      return await checkJob(this.url, { ...job, pieces, lines }, expected);
+    } catch (error) {
+      if (error instanceof Error) error.message += this.#told(job.id);
+      throw error;
+    }
+  }
+
+  /** What the processes have logged of a job. */
+  #told(id: string): string {
+    const lines = this.#processes.flatMap((each) => each.output().split("\n"));
+    return lines
+      .filter((line) => line.includes(id))
+      .toSorted()
+      .map((line) => `\n    ${line}`)
+      .join("");
   }
 
   /** Processes of jobs; none may be left `withinMs` after what ran them has died. */

@@ -15,10 +15,14 @@ export interface RedisServer {
   /** Starts it again after kill9, on the same port and data. Resolves when it answers. */
   restart(): Promise<void>;
   /**
-   * Takes a copy of its append-only file as it is now. The function that this resolves to kills it and starts it again
-   * with that copy: what came after is gone, as when its host dies.
+   * Takes a copy of its append-only file as it is now. crash() kills it and starts it again with that copy: what came
+   * after is gone, as when its host dies. A copy that is not used is to be forgotten.
    */
-  prepareHostCrash(): Promise<() => Promise<void>>;
+  prepareHostCrash(): Promise<{
+    readonly ageMs: () => number;
+    crash(): Promise<void>;
+    forget(): Promise<void>;
+  }>;
   /** Ends it and removes its directory. */
   stop(): Promise<void>;
 }
@@ -85,12 +89,17 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
     },
     prepareHostCrash: async () => {
       const [aof, copy] = [join(directory, "appendonlydir"), join(directory, "copy")];
+      const takenAtMs = performance.now();
       await cp(aof, copy, { recursive: true });
-      return async () => {
-        await kill("SIGKILL");
-        await rm(aof, { recursive: true });
-        await rename(copy, aof);
-        child = await launch(flags, port);
+      return {
+        ageMs: () => performance.now() - takenAtMs,
+        crash: async () => {
+          await kill("SIGKILL");
+          await rm(aof, { recursive: true });
+          await rename(copy, aof);
+          child = await launch(flags, port);
+        },
+        forget: () => rm(copy, { recursive: true }),
       };
     },
     stop: async () => {

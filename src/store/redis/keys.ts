@@ -13,7 +13,7 @@ export interface Keys {
   readonly running: string;
   /** ZSET with the doorbell as its one member. */
   readonly wake: string;
-  /** HASH: schema, last_sweep (Redis ms of the last beat or sweep), graced_until (Redis ms), pinged (means nothing). */
+  /** HASH: schema, last_sweep (Redis ms of the last beat or sweep), graced_until (Redis ms), pinged (means nothing), run_id of the server that was last claimed from. */
   readonly meta: string;
   /** ZSET id -> creation time in Redis microseconds. */
   readonly all: string;

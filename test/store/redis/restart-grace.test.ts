@@ -64,6 +64,20 @@ describe.skipIf(!hasRedisServer())("a server that came back without its last sec
     expect((await recordOf(runner, job.id)).epochs).toEqual([lease.epoch]);
   }, 20_000);
 
+  test("is not claimed from by a process that has just been started, either", async () => {
+    const runner = await fixture.open();
+    await claimAny(runner);
+    const job = await runner.submit(newJob());
+    await fixture.raw().save();
+    const lease = await claimJob(runner, job.id, "runner");
+    await crash();
+
+    const claimed = claimAny(await fixture.open(), "other");
+    await runner.beat({ owner: "runner", held: [lease] });
+    expect(await claimed).toBeNull();
+    expect((await recordOf(runner, job.id)).epochs).toEqual([lease.epoch]);
+  }, 20_000);
+
   test("that lost nothing but its connections is claimed from at once", async () => {
     const store = await fixture.open();
     expect(await claimAny(store)).toBeNull();
