@@ -50,6 +50,10 @@ async function takeTrials(): Promise<void> {
   }
 }
 
+// What is under way comes to its end, and the table is of what there is.
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => trials.splice(0, trials.length));
+
 await Promise.all(Array.from({ length: Number(values.parallel) }, takeTrials));
 printTable(rows, results);
 const failed = results.filter((result) => violationOf(result) !== null).length;

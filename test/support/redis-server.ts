@@ -141,13 +141,24 @@ async function answersPing(port: number): Promise<boolean> {
   return answer;
 }
 
-/** A port that was free a moment ago. */
+/** Below the ports that Linux gives to outgoing connections (ip_local_port_range, 32768 and up). */
+const [FIRST_PORT, LAST_PORT] = [10_000, 32_000];
+
+/**
+ * A port that is free now. No connection that somebody opens can take it before its server does, also one that is
+ * restarted; only another test could.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("No port");
-  return address.port;
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
+    const server = createServer().listen(port, "127.0.0.1");
+    const isFree = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    server.close();
+    if (!isFree) continue;
+    await once(server, "close");
+    return port;
+  }
 }
