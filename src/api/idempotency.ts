@@ -26,8 +26,11 @@ export function idempotencyKeyOf(request: Request): string | null {
   return sha256(given);
 }
 
-/** The same for two requests that ask for the same job: spec with its defaults, paths and contents of the files. */
-export function digestOf({ spec, files }: Pick<NewJob, "spec" | "files">): string {
+/**
+ * The same for two requests that say the same: spec, paths and contents of the files. As they were sent, for a default or a
+ * runtime that the server chooses may be another one by the time that a client tries again.
+ */
+export function digestOf({ spec, files }: { spec: unknown; files: NewJob["files"] }): string {
   const sent = files
     .map(({ path, role, sha256: hash }) => ({ path, role, hash }))
     .sort((a, b) => (a.path < b.path ? -1 : 1));

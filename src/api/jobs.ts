@@ -79,7 +79,8 @@ async function submit(ports: RoutePorts, request: Request): Promise<Response> {
     const received = await receiveUpload(request, upload, ports.upload);
     const checked = await checkJob(ports, received);
     await upload.commit();
-    job = await storeJob(ports, { id, ...checked }, key);
+    const digest = digestOf({ ...received, spec: parseSpec(received.spec) });
+    job = await storeJob(ports, { id, ...checked }, key === null ? null : { key, digest });
   } catch (error) {
     // Without an answer the job may be stored: then its files must stay, until somebody finds out that it is not.
     const isUnknown = error instanceof AppError && error.code === "store_unavailable";
@@ -104,9 +105,13 @@ async function submit(ports: RoutePorts, request: Request): Promise<Response> {
 }
 
 /** The job's record; with a key that was sent before, that of the first job. */
-async function storeJob(ports: ApiPorts, job: NewJob, key: string | null): Promise<JobRecord> {
-  if (key === null) return await ports.store.submit(job);
-  const stored = await ports.store.submitOnce({ job, key, digest: digestOf(job) });
+async function storeJob(
+  ports: ApiPorts,
+  job: NewJob,
+  once: { readonly key: string; readonly digest: string } | null,
+): Promise<JobRecord> {
+  if (once === null) return await ports.store.submit(job);
+  const stored = await ports.store.submitOnce({ job, ...once });
   if (stored === "mismatch") throw keyReused();
   return stored;
 }

@@ -76,3 +76,15 @@ export function framesByteLength(frames: readonly Frame[]): number {
 export function entryByteLength(entry: LogEntry): number {
   return entry.kind === "frames" ? framesByteLength(entry.frames) : 0;
 }
+
+/**
+ * About what the objects around an entry and around each of its frames weigh in memory: a log of single characters is
+ * mostly these.
+ */
+export const OBJECT_BYTES = 128;
+
+/** What an entry takes of a reader's memory. */
+export function entryMemoryBytes(entry: LogEntry): number {
+  const frames = entry.kind === "frames" ? entry.frames.length : 0;
+  return entryByteLength(entry) + OBJECT_BYTES * (1 + frames);
+}

@@ -1,13 +1,10 @@
 import {
   compareEntryIds,
-  entryByteLength,
   type EntryId,
   entryIdAfter,
+  entryMemoryBytes,
   type LogEntry,
 } from "../jobs/log-entry.ts";
-
-/** About what the objects around a frame's bytes weigh: a log of single characters is mostly these. */
-const OBJECT_BYTES = 128;
 
 /**
  * A stretch of a log: every entry of it from one id up to another. It grows at its end, and past `maxBytes` it loses
@@ -46,14 +43,14 @@ export class EntryRing {
   push(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
       this.#entries.push(entry);
-      this.#bytes += memoryBytes(entry);
+      this.#bytes += entryMemoryBytes(entry);
       this.#end = entryIdAfter(entry);
     }
     let oldest = 0;
     while (this.#bytes > this.#maxBytes) {
       const entry = this.#entries[oldest++];
       if (entry === undefined) break;
-      this.#bytes -= memoryBytes(entry);
+      this.#bytes -= entryMemoryBytes(entry);
       this.#start = entryIdAfter(entry);
     }
     this.#entries.splice(0, oldest);
@@ -67,14 +64,14 @@ export class EntryRing {
     this.#end = start;
   }
 
-  /** The entries from `from` on, up to the one that would pass `maxBytes` of payload, but at least one if there is one. */
+  /** The entries from `from` on, up to the one that would pass `maxBytes` of memory, but at least one if there is one. */
   page(from: EntryId, maxBytes: number): readonly LogEntry[] {
     const page: LogEntry[] = [];
     let bytes = 0;
     for (let index = this.#indexOf(from); index < this.#entries.length; index++) {
       const entry = this.#entries[index];
       if (entry === undefined) break;
-      bytes += entryByteLength(entry);
+      bytes += entryMemoryBytes(entry);
       if (bytes > maxBytes && page.length > 0) break;
       page.push(entry);
     }
@@ -98,9 +95,4 @@ export class EntryRing {
     }
     return low;
   }
-}
-
-function memoryBytes(entry: LogEntry): number {
-  const frames = entry.kind === "frames" ? entry.frames.length : 0;
-  return entryByteLength(entry) + OBJECT_BYTES * (1 + frames);
 }

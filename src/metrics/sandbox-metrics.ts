@@ -17,7 +17,7 @@ export function withSandboxMetrics(
       const startedAtMs = performance.now();
       const sinceClaimMs = runs.sinceClaimMs(request.slot);
       if (sinceClaimMs !== null) startSec.observe(sinceClaimMs / 1000);
-      void observeEnd(guest, startedAtMs);
+      observeEnd(guest, startedAtMs).catch(() => undefined);
       return guest;
     },
   };

@@ -122,7 +122,11 @@ async function runToEnd(
     onFenced: () => fenced.abort(),
     append: async (seq, body, size) => {
       const step = () => store.append({ ...lease, seq, body, log: size });
-      const answer = await appendOrRefuse(step, { patienceMs, signal: fenced.signal });
+      const isStored = async () => {
+        const last = await store.lastEntryId(job.id);
+        return last?.epoch === job.epoch && last.seq >= seq;
+      };
+      const answer = await appendOrRefuse(step, { patienceMs, signal: fenced.signal, isStored });
       // A store that has been waited for once in vain is not waited for again by this job.
       if (answer.kind === "refused") patienceMs = 0;
       return answer;
@@ -135,7 +139,9 @@ async function runToEnd(
   const finish = () => finishWhole(store, { lease, outcome, log, fenced });
   if (!(await finish())) return null;
   const finishAgain = async () => {
-    await finish();
+    if (await finish()) return;
+    // The store has lost more of the log than is remembered here: only another attempt can make it whole.
+    await untilAnswered(() => store.release(lease));
   };
   return { outcome, finishAgain, keptBytes: log.spoolBytes };
 }
@@ -216,15 +222,27 @@ async function untilAnswered<T>(step: () => Promise<T>, signal = NEVER): Promise
  */
 async function appendOrRefuse(
   step: () => Promise<AppendAnswer>,
-  { patienceMs, signal }: { readonly patienceMs: number; readonly signal: AbortSignal },
+  options: {
+    readonly patienceMs: number;
+    readonly signal: AbortSignal;
+    /** Whether the entry is in the log after all. */
+    readonly isStored: () => Promise<boolean>;
+  },
 ): Promise<CollectorAnswer> {
+  const { patienceMs, signal, isStored } = options;
   const refuseAtMs = performance.now() + patienceMs;
+  let isUnknown = false;
   for (;;) {
     try {
       return await step();
     } catch (error) {
       const isFull = isStoreError(error, "storage_full");
-      if (isFull && performance.now() >= refuseAtMs) return { kind: "refused" };
+      // An earlier try that got no answer may have been the one for which there was still room.
+      if (isFull && performance.now() >= refuseAtMs)
+        return {
+          kind: isUnknown && (await untilAnswered(isStored, signal)) ? "stored" : "refused",
+        };
+      isUnknown ||= !isFull;
       if (!(isFull || isStoreError(error, "store_unavailable")) || signal.aborted) throw error;
       await pause(RETRY_INTERVAL_MS, signal);
     }

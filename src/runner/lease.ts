@@ -37,6 +37,7 @@ export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): Le
   const recent = createRecentEnds(onError);
   const stopping = new AbortController();
   let fencing: NodeJS.Timeout | undefined;
+  let isCutOff = false;
   let loop: Promise<void> = Promise.resolve();
 
   const tell = (runs: readonly HeldRun[], answer: BeatAnswer) => {
@@ -63,14 +64,19 @@ export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): Le
   /** A clock of its own, not a look after each failure: a call to a store that is away takes seconds to fail. */
   const restartOutageClock = () => {
     clearTimeout(fencing);
+    isCutOff = false;
     fencing = setTimeout(() => {
+      isCutOff = true;
       for (const run of held) run.fence();
     }, outageMs);
   };
 
   return {
     name: "lease keeper",
-    hold: (run) => void held.add(run),
+    hold(run) {
+      held.add(run);
+      if (isCutOff) run.fence();
+    },
     drop: (run) => void held.delete(run),
     ended(run, end) {
       held.delete(run);

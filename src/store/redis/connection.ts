@@ -85,13 +85,20 @@ export class DataConnection {
    */
   async run<T>(step: (client: Redis) => Promise<T>): Promise<T> {
     const deadlineMs = performance.now() + RETRY_WINDOW_MS;
+    let isUnknown = false;
     for (;;) {
       await this.#untilReady(deadlineMs);
       const generation = this.#generation;
       try {
         return await step(this.#client);
       } catch (error) {
-        this.#noteFailure(error, generation);
+        try {
+          this.#noteFailure(error, generation);
+        } catch (final) {
+          // A refusal now says nothing of an earlier try that got no answer: the step may have happened.
+          throw isUnknown ? this.#unavailable(final) : final;
+        }
+        isUnknown ||= !(error instanceof Error && error.name === "ReplyError");
         if (performance.now() + RETRY_PAUSE_MS >= deadlineMs) throw this.#unavailable(error);
       }
       await delay(RETRY_PAUSE_MS);

@@ -1,4 +1,12 @@
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  statfsSync,
+  writeSync,
+} from "node:fs";
 
 import type { Connection } from "./connection.ts";
 import { commitTogether, type Perform } from "./group-commit.ts";
@@ -17,7 +25,8 @@ import type { Call, CallResult } from "./messages.ts";
  */
 export const RESERVE_BYTES = 8 * 1024 * 1024;
 /** A disk that was full is tried again no more often than this. */
-const REFILL_INTERVAL_MS = 1_000;
+const REFILL_INTERVAL_MS = 2_000;
+const MARGIN_BYTES = 1024 * 1024;
 const BLOCK = new Uint8Array(64 * 1024);
 
 /** What may use the reserve: operations that end something or make room, and one that writes nothing. */
@@ -32,13 +41,15 @@ const MAY_SPEND: ReadonlySet<string> = new Set([
 ]);
 
 export class Reserve {
+  readonly #path: string;
   readonly #file: number;
   #isWhole = false;
   #triedAtMs = Number.NEGATIVE_INFINITY;
 
   /** Opens the file beside the database, and fills it where there is room. Throws what opening a file throws. */
   constructor(databasePath: string) {
-    this.#file = openSync(`${databasePath}.reserve`, "a+", 0o600);
+    this.#path = `${databasePath}.reserve`;
+    this.#file = openSync(this.#path, "a+", 0o600);
     this.#isWhole = fstatSync(this.#file).size === RESERVE_BYTES;
     this.refill(() => undefined);
   }
@@ -50,6 +61,9 @@ export class Reserve {
     this.#triedAtMs = performance.now();
     makeRoom();
     try {
+      // Not to the last byte: others write there too.
+      const { bavail, bsize } = statfsSync(this.#path);
+      if (bavail * bsize < RESERVE_BYTES + MARGIN_BYTES) return false;
       ftruncateSync(this.#file, 0);
       for (let bytes = 0; bytes < RESERVE_BYTES; bytes += BLOCK.length)
         writeSync(this.#file, BLOCK);
@@ -58,7 +72,7 @@ export class Reserve {
       this.#isWhole = true;
     } catch {
       // Full: what was got is given back.
-      ftruncateSync(this.#file, 0);
+      this.#empty();
     }
     return this.#isWhole;
   }
@@ -66,7 +80,16 @@ export class Reserve {
   /** Gives the space back to the disk. */
   spend(): void {
     this.#isWhole = false;
-    ftruncateSync(this.#file, 0);
+    this.#empty();
+  }
+
+  /** Some file systems need room even for that, and have none: then there is nothing gained. */
+  #empty(): void {
+    try {
+      ftruncateSync(this.#file, 0);
+    } catch {
+      this.#isWhole = false;
+    }
   }
 
   close(): void {
