@@ -81,7 +81,7 @@ export function entryByteLength(entry: LogEntry): number {
  * About what the objects around an entry and around each of its frames weigh in memory: a log of single characters is
  * mostly these.
  */
-const OBJECT_BYTES = 128;
+export const OBJECT_BYTES = 128;
 
 /** What an entry takes of a reader's memory. */
 export function entryMemoryBytes(entry: LogEntry): number {

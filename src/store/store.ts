@@ -138,7 +138,7 @@ export interface ReadLogRequest {
   readonly id: string;
   /** The first entry to read, inclusive. An id that does not exist means the next one after it. */
   readonly from: EntryId;
-  /** Stop before an entry that would bring the payload over this, but give at least one entry. */
+  /** Stop before an entry that would bring the memory of all (entryMemoryBytes) over this, but give at least one. */
   readonly maxBytes: number;
 }
 

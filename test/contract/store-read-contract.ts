@@ -4,6 +4,7 @@ import {
   appendText,
   claimJob,
   EMPTY_LOG,
+  frame,
   expectPrompt,
   NEVER_MS,
   neverAborted,
@@ -32,7 +33,7 @@ export function readLogContract(harness: StoreHarness): void {
       for (let seq = 1; seq <= 5; seq += 1)
         await appendText(store, lease, { seq, text: seq.toString() });
       const seqsFrom = async (from: { epoch: number; seq: number }) =>
-        (await store.readLog({ id, from, maxBytes: 1_000 })).map(({ seq }) => seq);
+        (await store.readLog({ id, from, maxBytes: 10_000 })).map(({ seq }) => seq);
       expect(await seqsFrom({ epoch, seq: 3 })).toEqual([3, 4, 5]);
       expect(await seqsFrom({ epoch: epoch - 1, seq: 99 })).toEqual([0, 1, 2, 3, 4, 5]);
       expect(await seqsFrom({ epoch, seq: 6 })).toEqual([]);
@@ -56,12 +57,28 @@ export function readLogContract(harness: StoreHarness): void {
       for (let seq = 1; seq <= 3; seq += 1) await appendText(store, lease, { seq, text: thousand });
       const count = async (seq: number, maxBytes: number) =>
         (await store.readLog({ id, from: { epoch, seq }, maxBytes })).length;
-      expect(await count(1, 2_500)).toBe(2);
-      expect(await count(1, 2_000)).toBe(2);
-      expect(await count(1, 1_999)).toBe(1);
+      // Each weighs its 1,000 bytes, itself and its one frame (entryMemoryBytes).
+      expect(await count(1, 3_000)).toBe(2);
+      expect(await count(1, 2_512)).toBe(2);
+      expect(await count(1, 2_511)).toBe(1);
       expect(await count(1, 1)).toBe(1);
       expect(await count(3, 1)).toBe(1);
       expect(await count(1, 1_000_000)).toBe(3);
+    });
+
+    test("a page of many small frames is short, for it is their objects that weigh", async () => {
+      const lease = await runningJob(store);
+      const frames = Array.from({ length: 500 }, (_, at) =>
+        frame("x", at % 2 === 0 ? "stdout" : "stderr"),
+      );
+      for (const seq of [1, 2, 3])
+        await store.append({ ...lease, seq, body: { kind: "frames", frames }, log: EMPTY_LOG });
+      const page = await store.readLog({
+        id: lease.id,
+        from: { epoch: lease.epoch, seq: 1 },
+        maxBytes: 64 * 1024,
+      });
+      expect(page.map(({ seq }) => seq)).toEqual([1]);
     });
 
     test("pages meet without hole or repeat, at every page size", async () => {

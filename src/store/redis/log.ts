@@ -1,4 +1,4 @@
-import { entryByteLength, type EntryId, type LogEntry } from "../../jobs/log-entry.ts";
+import { entryMemoryBytes, type EntryId, type LogEntry } from "../../jobs/log-entry.ts";
 import type { AppendAnswer, AppendRequest, ReadLogRequest } from "../store.ts";
 import { decodeEntry, decodeEntryId, encodeBody, encodeEntryId } from "./codec.ts";
 import type { Context } from "./context.ts";
@@ -42,7 +42,7 @@ export async function readLog(
     const count = Math.min(MAX_PAGE_ENTRIES, Math.max(MIN_PAGE_ENTRIES, wanted));
     const page = await readPage(context, { id: request.id, from, count });
     for (const entry of page) {
-      bytes += entryByteLength(entry);
+      bytes += entryMemoryBytes(entry);
       if (bytes > request.maxBytes && entries.length > 0) return entries;
       entries.push(entry);
       // Exclusive from here on (Redis 6.2).

@@ -114,6 +114,11 @@ export function decodeEntry(row: EntryRow): LogEntry {
 const FRAME_HEADER_BYTES = 5;
 const FRAME_STREAMS = ["stdout", "stderr"] as const satisfies readonly StreamName[];
 
+/** Of an encoded entry; 0 or little more for one that has no frames. */
+export function frameCount(body: Uint8Array, payloadBytes: number): number {
+  return Math.floor((body.length - payloadBytes) / FRAME_HEADER_BYTES);
+}
+
 function encodeFrames(frames: readonly Frame[]): Uint8Array {
   const body = new Uint8Array(framesByteLength(frames) + frames.length * FRAME_HEADER_BYTES);
   const view = new DataView(body.buffer);

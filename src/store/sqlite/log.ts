@@ -1,7 +1,7 @@
 import type { LogSize } from "../../jobs/job.ts";
-import type { EntryId } from "../../jobs/log-entry.ts";
+import { type EntryId, OBJECT_BYTES } from "../../jobs/log-entry.ts";
 import type { AppendAnswer, LeaseKey, ReadLogRequest } from "../store.ts";
-import type { EncodedEntry, EntryRow } from "./codec.ts";
+import { type EncodedEntry, type EntryRow, frameCount } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findJob, isHeldBy } from "./job-row.ts";
 
@@ -69,7 +69,8 @@ export function readLog(db: Connection, request: ReadLogRequest): readonly Entry
     request.from.seq,
   );
   for (const { epoch, seq, kind, body, payload_bytes } of rows) {
-    totalBytes += payload_bytes;
+    // As entryMemoryBytes, before the frames are made.
+    totalBytes += payload_bytes + OBJECT_BYTES * (1 + frameCount(body, payload_bytes));
     if (totalBytes > request.maxBytes && entries.length > 0) break;
     entries.push({ epoch, seq, kind, body });
   }
