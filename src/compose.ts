@@ -204,7 +204,7 @@ async function createSandbox(config: Config, runtimeDir: string): Promise<Sandbo
 }
 
 /** What says whether a process does its work; the service is what finds it out. */
-export interface ReadinessParts {
+export interface Readiness {
   readonly service: Service;
   readonly reasonsNotReady: () => readonly string[];
 }
@@ -213,7 +213,7 @@ export interface ReadinessParts {
 export function composeReadiness(
   { store }: Storage,
   context: { readonly worker: WorkerParts | null; readonly draining: AbortSignal },
-): ReadinessParts {
+): Readiness {
   const watch = createStoreWatch(store);
   return {
     service: watch,

@@ -11,7 +11,7 @@ const LEVELS = ["error", "warn", "info", "debug"] as const;
 type LogLevel = (typeof LEVELS)[number];
 
 /** The `event` of every line there is. Dashboards match these: a name is never given a new meaning. */
-type LogEvent =
+type ServiceEvent =
   | "listening"
   | "working"
   | "stopping"
@@ -61,7 +61,7 @@ export interface LogFields {
   readonly error?: unknown;
 }
 
-type Write = (event: LogEvent, message: string, fields?: LogFields) => void;
+type Write = (event: ServiceEvent, message: string, fields?: LogFields) => void;
 
 /** Where the parts of the service say what happens. No member ever throws or waits. */
 export type Logger = Readonly<Record<LogLevel, Write>> & {
@@ -80,7 +80,7 @@ export interface LoggerOptions {
 
 interface Line {
   readonly level: LogLevel;
-  readonly event: LogEvent;
+  readonly event: ServiceEvent;
   readonly message: string;
   readonly fields: LogFields;
 }

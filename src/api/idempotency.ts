@@ -4,7 +4,7 @@ import { AppError } from "../errors.ts";
 import type { NewJob } from "../jobs/job.ts";
 
 /*
- * Idempotency-Key on POST /jobs: however often a client repeats a request, there is one job (I12). The key is stored with
+ * Idempotency-Key on POST /jobs: however often a client repeats a request, there is one job. The key is stored with
  * the job, in one step, so there is no state "in flight" that a client could be stuck in: of two requests with one key
  * that arrive at the same time both are answered with the job that was stored first.
  */

@@ -97,7 +97,7 @@ const SUBMIT: Operation = {
       in: "header",
       required: false,
       description:
-        "Sent again within 24 hours, with the same spec and files, it is answered with the first job.",
+        "Sent again within 24 hours, while the first job is kept, with the same spec and files, it is answered with the first job.",
       schema: { type: "string", minLength: 1, maxLength: 255 },
     },
   ],

@@ -4,7 +4,7 @@ import type { Store } from "../store/store.ts";
 import { createPulse } from "./pulse.ts";
 
 const PROBE_INTERVAL_MS = 1_000;
-/** Together with one interval more than any probe of a store that works takes, and still less than the 3 s of I11. */
+/** More than the pause between two probes and what one takes of a store that works; less than the 3 s that /readyz may take. */
 const SILENT_AFTER_MS = 2_500;
 
 /** Finds out by trying whether a store still makes progress, whatever its connections say. */

@@ -23,7 +23,7 @@ export interface EntryId {
 /** What a worker appends: output, or a note that output was dropped. */
 export type LogBody =
   | { readonly kind: "frames"; readonly frames: readonly Frame[] }
-  /** Written when output past the cap is dropped; `droppedBytes` is the total so far in this attempt. */
+  /** Written when output past the cap, or for which a full store had no room, is dropped; `droppedBytes` is the total so far in this attempt. */
   | { readonly kind: "gap"; readonly droppedBytes: number };
 
 /** What the stream's `end` event carries: the record's final words. */

@@ -117,7 +117,7 @@ async function runToEnd(
   const { store } = ports;
   const { lease, fenced, drained } = options;
   let patienceMs = FULL_STORE_PATIENCE_MS;
-  const log = new LogCollector({
+  const collector = new LogCollector({
     outputBytes: job.spec.limits.outputBytes,
     onFenced: () => fenced.abort(),
     append: async (seq, body, size) => {
@@ -133,17 +133,17 @@ async function runToEnd(
     },
   });
   const abandoned = AbortSignal.any([fenced.signal, drained]);
-  const outcome = await outcomeOf(ports, job, { ...options, log, abandoned });
+  const outcome = await outcomeOf(ports, job, { ...options, collector, abandoned });
   if (outcome === null || fenced.signal.aborted) return null;
-  await log.close();
-  const finish = () => finishWhole(store, { lease, outcome, log, fenced });
+  await collector.close();
+  const finish = () => finishWhole(store, { lease, outcome, collector, fenced });
   if (!(await finish())) return null;
   const finishAgain = async () => {
     if (await finish()) return;
     // The store has lost more of the log than is remembered here: only another attempt can make it whole.
     await untilAnswered(() => store.release(lease));
   };
-  return { outcome, finishAgain, keptBytes: log.spoolBytes };
+  return { outcome, finishAgain, keptBytes: collector.spoolBytes };
 }
 
 /** Ends the job once its log is whole. Resolves to false where the claim is not this one's any more, or the log is past mending. */
@@ -152,19 +152,19 @@ async function finishWhole(
   end: {
     readonly lease: LeaseKey;
     readonly outcome: Outcome;
-    readonly log: LogCollector;
+    readonly collector: LogCollector;
     readonly fenced: AbortController;
   },
 ): Promise<boolean> {
-  const { lease, outcome, log, fenced } = end;
+  const { lease, outcome, collector, fenced } = end;
   for (;;) {
     if (fenced.signal.aborted) return false;
-    const { lastSeq, size, isGapUnmarked: markGap } = log;
+    const { lastSeq, size, isGapUnmarked: markGap } = collector;
     const request = { ...lease, lastSeq, outcome, log: size, markGap };
     const answer = await untilAnswered(() => store.finish(request), fenced.signal);
     if (answer.kind === "finished") return true;
     if (answer.kind === "fenced") fenced.abort();
-    else if (!(await log.resendAfter(answer.lastSeq))) return false;
+    else if (!(await collector.resendAfter(answer.lastSeq))) return false;
   }
 }
 
@@ -172,7 +172,7 @@ async function finishWhole(
 async function outcomeOf(
   ports: AttemptPorts,
   job: JobRecord,
-  options: RunOptions & { readonly log: LogCollector; readonly abandoned: AbortSignal },
+  options: RunOptions & { readonly collector: LogCollector; readonly abandoned: AbortSignal },
 ): Promise<Outcome | null> {
   if (job.cancelRequested) return outcomeWithoutRun("cancelled", "cancelled", null);
   try {
@@ -183,7 +183,7 @@ async function outcomeOf(
       sandbox: ports.sandbox,
       egress: ports.egress,
       files: ports.files,
-      log: options.log,
+      log: options.collector,
       cancelled: options.cancelled,
       abandoned: options.abandoned,
       onStarted: options.onStarted,

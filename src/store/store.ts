@@ -10,6 +10,7 @@ import type { Outcome } from "../jobs/outcome.ts";
  *        the host's crash, on Redis as much as that server's persistence does (the last second is lost at `everysec`).
  *   I2   One terminal state, once: nothing leads out of it, and the log has one end entry.
  *   I3   One visible epoch: once an epoch is claimed, nothing that an earlier one writes becomes visible.
+ *   I4   Bounded recovery: the job of a worker that died runs again, or has ended, within lease + sweep + 1 s.
  *   I5   An attempt budget: workers that die count, and so many of them end the job as `lost` (jobs/retry.ts). A drain or
  *        an outage of the store does not count.
  *   I6   The log is exact: per epoch and stream a prefix of what the program wrote, without gap, repetition or reorder.

@@ -14,5 +14,8 @@ export function timingOf(leaseMs: number): StoreTiming {
 
 export const DEFAULT_TIMING: StoreTiming = timingOf(15_000);
 
+/** A worker that has not announced itself for so long is taken for gone (Store.workers). */
+export const WORKER_PRESENT_MS = 120_000;
+
 /** How long a key of Store.submitOnce is remembered. */
 export const SUBMIT_ONCE_TTL_MS = 24 * 60 * 60 * 1000;

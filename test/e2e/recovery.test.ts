@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
-
 import { getJob, snapshot, submitPython, waitForEnd } from "../support/client.ts";
+import { processesWith } from "../support/guests.ts";
 import { hasRedisServer, startRedisServer } from "../support/redis-server.ts";
 import {
   freshDataDir,
@@ -10,18 +9,6 @@ import {
   startService,
   startWorker,
 } from "../support/service.ts";
-
-/** Pids of all processes whose command line holds `marker`. */
-function processesWith(marker: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(marker);
-    } catch {
-      return false;
-    }
-  });
-}
 
 /** Reads a job's stream until its text matches. */
 async function readUntil(url: string, id: string, pattern: RegExp): Promise<void> {

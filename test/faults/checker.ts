@@ -22,7 +22,7 @@ export interface Expected {
   readonly attempts: readonly [min: number, max: number];
 }
 
-/** Holds an ended oracle job against what its program wrote (I2, I3, I6, I7). Throws a Violation. */
+/** Holds an ended oracle job against what its program wrote (I2, I3, I6 of store.ts), and its stream against its snapshot. Throws a Violation. */
 export async function checkJob(
   url: string,
   observed: Observed,

@@ -37,9 +37,9 @@ export interface Oracle {
 }
 
 export interface OracleOptions {
-  /** Lines of each stream; about 30 bytes each. */
+  /** Lines of each stream; about 50 bytes each. */
   readonly lines?: number;
-  /** The longest pause between two writes; there are about as many as lines. */
+  /** The longest pause between two writes; there are two or three for each line. */
   readonly pauseMs?: number;
   readonly spec?: object;
 }

@@ -183,6 +183,14 @@ export class World {
     throw new Violation("loss", `a job was not taken in ${PATIENCE_MS} ms`);
   }
 
+  /** Submits a Python program of one file. */
+  async submitPython(source: string, spec: object = {}): Promise<JobJson> {
+    return await this.submitOnce(crypto.randomUUID(), {
+      spec: { entry: "main.py", ...spec },
+      code: { "main.py": source },
+    });
+  }
+
   /** Follows the job to its end and checks all of it. */
   async expectEnd(job: TrackedJob, expected: Expected): Promise<JobJson> {
     try {

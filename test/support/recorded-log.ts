@@ -1,23 +1,13 @@
-import { createLogger, type Logger } from "../../src/logger.ts";
+import { createLogger, type LogFields, type Logger } from "../../src/logger.ts";
 
 /** One line of the service's log. */
-export interface LoggedLine {
+export type LoggedLine = Omit<LogFields, "error"> & {
   readonly time: string;
   readonly level: string;
   readonly event: string;
   readonly message: string;
-  readonly job_id?: string;
-  readonly epoch?: number;
-  readonly attempt?: number;
-  readonly request_id?: string;
-  readonly worker?: string;
-  readonly method?: string;
-  readonly path?: string;
-  readonly duration_ms?: number;
-  readonly status?: string | number;
-  readonly reason?: string;
   readonly error?: string;
-}
+};
 
 /** The lines of a log in JSON. Throws where one is no JSON object. */
 export function parseLog(output: string): readonly LoggedLine[] {

@@ -1,6 +1,6 @@
 import type { StoreStats } from "../store.ts";
+import { WORKER_PRESENT_MS } from "../timing.ts";
 import type { Context } from "./context.ts";
-import { SILENT_AFTER_MS } from "./workers.ts";
 
 /** Bounds the time that one call may keep the server from everyone else. */
 const STALE_IDS_PER_QUEUE = 20;
@@ -10,7 +10,7 @@ export async function stats({ data, keys }: Context): Promise<StoreStats> {
   const answer = await data.script(
     "stats",
     [...keys.queues, keys.running, keys.workers, keys.workersSeen],
-    [keys.jobPrefix, STALE_IDS_PER_QUEUE, SILENT_AFTER_MS],
+    [keys.jobPrefix, STALE_IDS_PER_QUEUE, WORKER_PRESENT_MS],
   );
   const [high = 0, normal = 0, low = 0, running = 0, workers = 0, slots = 0, oldestMs = -1] =
     answer as readonly number[];

@@ -1,8 +1,6 @@
 import type { WorkerInfo } from "../store.ts";
+import { WORKER_PRESENT_MS } from "../timing.ts";
 import type { Connection } from "./connection.ts";
-
-/** How long an announcement counts, see Store.workers. */
-const PRESENT_MS = 120_000;
 
 /** Remembers what a worker offers, and forgets those that have fallen silent. */
 export function announceWorker(db: Connection, info: WorkerInfo): void {
@@ -15,7 +13,7 @@ export function announceWorker(db: Connection, info: WorkerInfo): void {
     JSON.stringify(info),
   );
   // This one is the last that announced itself, so that no older one will be asked for again.
-  db.run("DELETE FROM worker WHERE seen_at < ?", nowMs - PRESENT_MS);
+  db.run("DELETE FROM worker WHERE seen_at < ?", nowMs - WORKER_PRESENT_MS);
 }
 
 /** The workers present; when there are none, the last that was. */
@@ -26,7 +24,7 @@ export function workers(db: Connection): readonly WorkerInfo[] {
 
 /** The workers that announced themselves lately. */
 export function presentWorkers(db: Connection): readonly WorkerInfo[] {
-  return announced(db, Date.now() - PRESENT_MS);
+  return announced(db, Date.now() - WORKER_PRESENT_MS);
 }
 
 /** Those that announced themselves since then, the latest first. */

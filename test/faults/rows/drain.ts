@@ -37,7 +37,6 @@ const outlived: Row = {
     const waiting = await world.submit({ lines: 3 });
     await world.untilPrinted(job);
     const heir = await world.startWorker({ WORKER_CONCURRENCY: "1" });
-    // Busy with what was waiting, it takes what is handed back next: that goes before its equals.
     await world.expectEnd(waiting, { attempts: [1, 1] });
     const exited = await leaving.stop();
     const handedBackAtMs = Date.now();

@@ -60,10 +60,7 @@ const lostReplies: readonly Row[] = STEPS.map(([step, by]) => ({
 }));
 
 async function cancelAny(world: World): Promise<void> {
-  const { id } = await world.submitOnce(crypto.randomUUID(), {
-    spec: { entry: "main.py" },
-    code: { "main.py": "import time\ntime.sleep(1000)\n" },
-  });
+  const { id } = await world.submitPython("import time\ntime.sleep(1000)\n");
   const answer = await fetch(`${world.url}/jobs/${id}/cancel`, { method: "POST" });
   // 200 where the first answer was lost: asked again, the job has ended already.
   if (answer.status !== 202 && answer.status !== 200)

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-import { getJob, type JobJson, snapshot, waitForEnd } from "../../support/client.ts";
+import { getJob, snapshot, waitForEnd } from "../../support/client.ts";
 import { processesWith } from "../../support/guests.ts";
 import type { RunningService } from "../../support/service.ts";
 import type { Row, Trial } from "../trial.ts";
@@ -14,13 +14,6 @@ async function openOne(trial: Trial): Promise<{ world: World; runner: Process | 
   const world = await trial.open();
   const api = await world.startApi();
   return { world, runner: world.kind === "redis" ? await world.startWorker() : api };
-}
-
-async function start(world: World, source: string, spec: object = {}): Promise<JobJson> {
-  return await world.submitOnce(crypto.randomUUID(), {
-    spec: { entry: "main.py", ...spec },
-    code: { "main.py": source },
-  });
 }
 
 function residentBytes(pid: number): number {
@@ -53,7 +46,7 @@ const floods: readonly Row[] = Object.entries(FLOODS).map(([name, [first, second
     const beforeBytes = residentBytes(runner.pid);
     const capMb = 1;
     const source = `import os\ndef write(data):\n    while data: data = data[os.write(1, data):]\n${first}\n${second}\n`;
-    const { id } = await start(world, source.replaceAll("os.write(1, b", "write(b"), {
+    const { id } = await world.submitPython(source.replaceAll("os.write(1, b", "write(b"), {
       limits: { output_mb: capMb },
       timeout_sec: 100,
     });
@@ -88,7 +81,7 @@ for at in range(0, len(data), ${size}):
     os.write(1, data[at : at + ${size}])
     if at % ${trial.random.int(3, 40)} == 0: time.sleep(0.003)
 `;
-    const { id } = await start(world, source);
+    const { id } = await world.submitPython(source);
     const path = `/jobs/${id}/logs/stream`;
     const messagesOf = async (query: string) =>
       (await world.wholeStream(path + query))
@@ -122,7 +115,7 @@ const grandchild: Row = {
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", "${marker}"], start_new_session=True)
 print("bye")
 `;
-    const { id } = await start(world, source);
+    const { id } = await world.submitPython(source);
     const job = await waitForEnd(world.url, id);
     const ms = Date.parse(job.finished_at ?? "") - Date.parse(job.started_at ?? "");
     if (job.status !== "succeeded" || ms > 2_000)
@@ -150,7 +143,7 @@ data = b"x" * ${bytes}
 while data: data = data[os.write(1, data):]
 ${last}
 `;
-    const { id } = await start(world, source);
+    const { id } = await world.submitPython(source);
     await waitForEnd(world.url, id);
     const [out, err] = await Promise.all(
       ["stdout", "stderr"].map((stream) => snapshot(world.url, id, `?stream=${stream}`)),

@@ -77,8 +77,7 @@ const fullDisk: Row = {
 line = "x" * 99 + "\\n"
 for _ in range(${trial.random.int(120_000, 150_000)}): sys.stdout.write(line)
 `;
-    const loud = { spec: { entry: "main.py" }, code: { "main.py": flood } };
-    const { id } = await world.submitOnce(crypto.randomUUID(), loud);
+    const { id } = await world.submitPython(flood);
     const stream = await (await fetch(`${world.url}/jobs/${id}/logs/stream`)).text();
     if (!/event: gap\n/.test(stream) || !/event: end\n/.test(stream))
       throw new Violation("loss", `a job on a full disk: ${stream.slice(-300)} ${api.output()}`);

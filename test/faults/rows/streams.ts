@@ -1,4 +1,4 @@
-import { type JobJson, snapshot } from "../../support/client.ts";
+import { snapshot } from "../../support/client.ts";
 import type { Row, Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
@@ -12,14 +12,7 @@ async function openOne(trial: Trial, env: Record<string, string> = {}): Promise<
   return world;
 }
 
-async function runPython(world: World, source: string, spec: object = {}): Promise<JobJson> {
-  return await world.submitOnce(crypto.randomUUID(), {
-    spec: { entry: "main.py", ...spec },
-    code: { "main.py": source },
-  });
-}
-
-/** Each trial tries every so many-th id, so that a few seeds together try them all. */
+/** Each trial tries every so many-th id, from one that chance picks. */
 const STEP = 10;
 const LINES = 10_000;
 
@@ -28,7 +21,7 @@ const everyId: Row = {
   stores: BOTH,
   async run(trial) {
     const world = await openOne(trial);
-    const { id } = await runPython(world, `for i in range(${LINES}): print(i, "x" * (i % 40))\n`);
+    const { id } = await world.submitPython(`for i in range(${LINES}): print(i, "x" * (i % 40))\n`);
     const format = trial.random.pick(["plain", "json"]);
     const path = `/jobs/${id}/logs/stream?format=${format}`;
     const events = await world.wholeStream(path);
@@ -75,7 +68,7 @@ const atTheEnd: Row = {
   stores: BOTH,
   async run(trial) {
     const world = await openOne(trial, { RETENTION_SEC: "4" });
-    const { id } = await runPython(world, "import time\ntime.sleep(0.3)\nprint('last words')\n");
+    const { id } = await world.submitPython("import time\ntime.sleep(0.3)\nprint('last words')\n");
     const path = `/jobs/${id}/logs/stream`;
     const subscribers = await Promise.all(
       Array.from({ length: SUBSCRIBERS }, async () => {
@@ -108,7 +101,7 @@ const quiet: Row = {
   stores: BOTH,
   async run(trial) {
     const world = await openOne(trial, { HEARTBEAT_SEC: "1" });
-    const { id } = await runPython(world, "import time\ntime.sleep(5.5)\nprint('awake')\n");
+    const { id } = await world.submitPython("import time\ntime.sleep(5.5)\nprint('awake')\n");
     const text = await (await fetch(`${world.url}/jobs/${id}/logs/stream`)).text();
     const comments = text.match(/^: heartbeat$/gm)?.length ?? 0;
     if (comments < 4 || !/data: awake\n\nevent: end\n/.test(text))
@@ -130,7 +123,7 @@ const forged: Row = {
   stores: BOTH,
   async run(trial) {
     const world = await openOne(trial);
-    const { id } = await runPython(world, FORGED);
+    const { id } = await world.submitPython(FORGED);
     const path = `/jobs/${id}/logs/stream`;
     const events = await world.wholeStream(path);
     const lines = events.filter(({ name }) => name === "message").map(({ data }) => data);
