@@ -53,11 +53,10 @@ export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): Le
     const runs = [...held];
     const ended = recent.claims();
     const startedAtMs = performance.now();
-    if (runs.length + ended.length > 0) {
-      const answer = await store.beat({ owner, held: runs.map(claimOf), ended });
-      tell(runs, answer);
-      recent.settle(startedAtMs, answer.unfinished);
-    }
+    // Also with nothing to tell: a store that was restarted waits for a sign of everybody (store/redis/restart-grace.ts).
+    const answer = await store.beat({ owner, held: runs.map(claimOf), ended });
+    tell(runs, answer);
+    recent.settle(startedAtMs, answer.unfinished);
     restartOutageClock();
   };
 

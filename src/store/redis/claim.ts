@@ -43,6 +43,7 @@ export async function beat(
     [
       ...keys.shared,
       keys.slots(owner),
+      keys.workersSeen,
       ...claims.flatMap(({ id }) => [keys.job(id), keys.log(id)]),
     ],
     [

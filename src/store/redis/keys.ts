@@ -21,7 +21,7 @@ export interface Keys {
   readonly ended: string;
   /** HASH owner -> what it offers (JSON). */
   readonly workers: string;
-  /** ZSET owner -> when it last said so, in Redis milliseconds. */
+  /** ZSET owner -> when it was last heard of, in Redis milliseconds: by an announcement or a beat. */
   readonly workersSeen: string;
   readonly jobPrefix: string;
   readonly logPrefix: string;

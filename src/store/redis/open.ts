@@ -54,7 +54,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   }
   const doorbell = new Doorbell({ url, data, wakeKey: keys.wake });
   const tail = new LogTail({ url, data, keys });
-  return storeOf({ data, keys, timing, grace: new RestartGrace(data, keys.meta) }, doorbell, tail);
+  return storeOf({ data, keys, timing, grace: new RestartGrace(data, keys) }, doorbell, tail);
 }
 
 /** The port's members, each in the file of its moment of a job's life. */

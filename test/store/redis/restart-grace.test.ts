@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { setTimeout as delay } from "node:timers/promises";
 
+import type { Store } from "../../../src/store/store.ts";
 import {
   appendText,
   claimAny,
@@ -47,6 +49,38 @@ describe.skipIf(!hasRedisServer())("a server that came back without its last sec
     expect(await finish(forgotten, 1)).toEqual({ kind: "finished" });
     expect((await store.beat(beat)).unfinished).toEqual([]);
     expect((await wholeLog(store, forgotten.id)).map(({ seq }) => seq)).toEqual([0, 1, 2]);
+  }, 20_000);
+
+  /** As a worker does when it starts. */
+  const announce = async (store: Store, owner: string) =>
+    await store.announceWorker({ owner, slots: 1, runtimes: [] });
+
+  test("is claimed from as soon as the workers that were there before have beaten", async () => {
+    const [idle, other] = [await fixture.open(), await fixture.open()];
+    for (const owner of ["idle", "other"]) await announce(idle, owner);
+    const beat = async (owner: string) => await idle.beat({ owner, held: [] });
+    await beat("other");
+    expect(await claimAny(other, "other")).toBeNull();
+    const { id } = await other.submit(newJob());
+    // One that fell silent before the end is not waited for.
+    await announce(idle, "gone");
+    const longAgoMs = Number((await fixture.raw().time())[0]) * 1_000 - 10_000;
+    await fixture.raw().zadd(fixture.keys.workersSeen, longAgoMs, "gone");
+    await fixture.raw().save();
+    await crash();
+
+    const [claimed, startMs] = [claimAny(other, "other"), performance.now()];
+    let isClaimed = false;
+    const over = claimed.finally(() => (isClaimed = true));
+    await beat("idle");
+    await delay(500);
+    expect(isClaimed).toBe(false);
+    while (!isClaimed) {
+      await Promise.all(["idle", "other"].map(beat));
+      await delay(20);
+    }
+    expect((await over)?.id).toBe(id);
+    expect(performance.now() - startMs).toBeLessThan(2_500);
   }, 20_000);
 
   test("is not claimed from before the workers that ran its jobs have entered their claims again", async () => {

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Remembers what a worker offers, and forgets workers that fell silent: this one is the latest now.
--- KEYS  1 workers: owner -> JSON   2 owner -> when it announced itself
+-- KEYS  1 workers: owner -> JSON   2 owner -> when it was last heard of
 -- ARGV  1 owner   2 JSON   3 ms after which a worker counts as silent
 -- Result: none.
 local time = redis.call('TIME')

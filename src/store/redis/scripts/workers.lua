@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- The workers that announced themselves lately; when there are none, the last one that did.
--- KEYS  1 workers: owner -> JSON   2 owner -> when it announced itself
+-- KEYS  1 workers: owner -> JSON   2 owner -> when it was last heard of
 -- ARGV  1 ms after which a worker counts as silent
 -- Result: their JSON, the latest first.
 local time = redis.call('TIME')
