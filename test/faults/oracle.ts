@@ -7,7 +7,7 @@ import type { Random } from "./random.ts";
 const PROGRAM = `
 import os, random, sys, time
 
-seed, count, pause_ms = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+seed, count, pause_ms, lingers = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 attempt = os.environ["JOB_ATTEMPT"]
 PIECES = ["plain", "日本語", "😀🎉", "", "\\r", "a\\tb", "é" * 40, "\\u2028"]
 
@@ -21,6 +21,7 @@ while rest[1] or rest[2]:
     fd = chance.choice([fd for fd in (1, 2) if rest[fd]])
     rest[fd] = rest[fd][os.write(fd, rest[fd][: chance.choice([1, 2, 3, 5, 17, 60, 200])]) :]
     time.sleep(chance.random() * pause_ms / 1000)
+if int(attempt) <= lingers: time.sleep(1000)
 with open("result.txt", "w") as result:
     result.write(attempt)
 `;
@@ -28,8 +29,6 @@ with open("result.txt", "w") as result:
 const PIECES = ["plain", "日本語", "😀🎉", "", "\r", "a\tb", "é".repeat(40), "\u2028"] as const;
 
 export interface Oracle {
-  /** Stands among the program's arguments, so that its processes can be found. */
-  readonly marker: string;
   readonly spec: object;
   readonly code: Readonly<Record<string, string>>;
   /** All that one attempt writes to a stream. */
@@ -41,16 +40,16 @@ export interface OracleOptions {
   readonly lines?: number;
   /** The longest pause between two writes; there are two or three for each line. */
   readonly pauseMs?: number;
+  /** So many attempts do not end by themselves once they have printed everything: somebody has to end them. */
+  readonly lingers?: number;
   readonly spec?: object;
 }
 
 export function createOracle(random: Random, options: OracleOptions = {}): Oracle {
-  const { lines = 60, pauseMs = 12, spec = {} } = options;
+  const { lines = 60, pauseMs = 12, lingers = 0, spec = {} } = options;
   const seed = random.int(0, 1_000_000);
-  const marker = `oracle-${crypto.randomUUID()}`;
-  const args = [marker, String(seed), String(lines), String(pauseMs)];
+  const args = [seed, lines, pauseMs, lingers].map(String);
   return {
-    marker,
     spec: { entry: "oracle.py", args, ...spec },
     code: { "oracle.py": PROGRAM },
     text(attempt, stream) {

@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { type JobJson, submissionForm } from "../support/client.ts";
-import { processesWith } from "../support/guests.ts";
 import {
   freePort,
   type RedisServer,
@@ -21,6 +19,7 @@ import {
 import { isRoot } from "../support/set-ups.ts";
 import { checkJob, type Expected } from "./checker.ts";
 import { follow, type SeenEvent } from "./follower.ts";
+import { type GuestProcess, guestsOf } from "./guest-processes.ts";
 import { createOracle, type Oracle, type OracleOptions } from "./oracle.ts";
 import type { Random } from "./random.ts";
 import { Violation } from "./violation.ts";
@@ -49,7 +48,7 @@ export interface TrackedJob {
 /** A job that has not ended after this is taken for lost. */
 const PATIENCE_MS = 120_000;
 /** What a job leaves behind must be gone this long after its worker is. */
-const ORPHAN_MS = 2_000;
+const ORPHAN_MS = 1_000;
 const RETRY_MS = 50;
 
 /**
@@ -64,7 +63,7 @@ export class World {
   readonly #port: number;
   readonly #options: WorldOptions & { readonly leaseMs: number };
   readonly #processes: Process[] = [];
-  readonly #markers: string[] = [];
+  readonly #jobIds = new Set<string>();
   readonly #closers: (() => Promise<void>)[] = [];
 
   private constructor(
@@ -141,8 +140,7 @@ export class World {
   /** Submits an oracle, as often as it takes, and follows it from then on. */
   async submit(options: OracleOptions = {}): Promise<TrackedJob> {
     const oracle = createOracle(this.random, options);
-    this.#markers.push(oracle.marker);
-    const job = await this.submitOnce(oracle.marker, oracle);
+    const job = await this.submitOnce(crypto.randomUUID(), oracle);
     const { id } = job;
     const followed = (query: string) =>
       follow({
@@ -175,8 +173,12 @@ export class World {
         headers: { "Idempotency-Key": key },
         body: submissionForm(job),
       }).catch(() => null);
-      if (response?.status === 202) return (await response.json().catch(() => null)) as JobJson;
-      if (response !== null && response.status !== 503)
+      const taken = response?.status === 202 ? await takenJob(response) : null;
+      if (taken !== null) {
+        this.#jobIds.add(taken.id);
+        return taken;
+      }
+      if (response !== null && response.status !== 202 && response.status !== 503)
         throw new Error(`POST /jobs answered ${response.status} ${await response.text()}`);
       await delay(RETRY_MS);
     }
@@ -216,10 +218,10 @@ export class World {
   async expectNoGuests(withinMs = ORPHAN_MS): Promise<void> {
     const endsAtMs = performance.now() + withinMs;
     for (;;) {
-      const left = this.#markers.flatMap((marker) => processesWith(marker));
+      const left = this.guests();
       if (left.length === 0) return;
       if (performance.now() > endsAtMs)
-        throw new Violation("orphan", `processes ${left.join(", ")} are left`);
+        throw new Violation("orphan", `${JSON.stringify(left)} are left after ${withinMs} ms`);
       await delay(RETRY_MS);
     }
   }
@@ -256,12 +258,14 @@ export class World {
     return await follow({ url: whereabouts, path, random, cuts: 0, deadlineMs: PATIENCE_MS });
   }
 
+  /** The processes of all jobs that were submitted here. */
+  guests(): readonly GuestProcess[] {
+    return guestsOf(this.#jobIds);
+  }
+
   /** The attempts that processes of the job belong to now. */
-  copiesOf({ oracle }: TrackedJob): readonly number[] {
-    return processesWith(oracle.marker).flatMap((pid) => {
-      const attempt = environmentOf(pid)["JOB_ATTEMPT"];
-      return attempt === undefined ? [] : [Number(attempt)];
-    });
+  copiesOf({ id }: Pick<TrackedJob, "id">): readonly number[] {
+    return guestsOf(new Set([id])).map(({ attempt }) => attempt);
   }
 
   /** `closer` is called once the world's processes are gone. */
@@ -282,11 +286,7 @@ export class World {
   }
 }
 
-function environmentOf(pid: number): NodeJS.ProcessEnv {
-  try {
-    const pairs = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-    return Object.fromEntries(pairs.map((pair) => pair.split("=", 2)));
-  } catch {
-    return {};
-  }
+/** null when the connection broke in the middle of the answer. */
+async function takenJob(response: Response): Promise<JobJson | null> {
+  return (await response.json().catch(() => null)) as JobJson | null;
 }

@@ -23,6 +23,7 @@ export interface JobJson {
     readonly sha256: string;
     readonly url: string;
   }[];
+  readonly created_at: string;
   readonly started_at: string | null;
   readonly finished_at: string | null;
 }

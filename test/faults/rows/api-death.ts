@@ -9,7 +9,7 @@ import type { World } from "../world.ts";
 const BOTH = ["sqlite", "redis"] as const;
 /** Children of a server that is killed are dead this much later. */
 const CHILDREN_MS = 2_000;
-const CLIENTS = 50;
+const CLIENTS = 100;
 
 async function listedIds({ url }: World): Promise<readonly string[]> {
   const response = await fetch(`${url}/jobs?limit=200`);
@@ -105,9 +105,10 @@ const inline: Row = {
   async run(trial) {
     const world = await trial.open({ inline: true });
     const doomed = await world.startApi({ WORKER_CONCURRENCY: "4" });
-    const submit = () => world.submit({ lines: 100, pauseMs: 15 });
+    const submit = () => world.submit({ lines: 100, pauseMs: 15, lingers: 1 });
     const jobs = await Promise.all(Array.from({ length: 4 }, submit));
     await Promise.all(jobs.map((job) => world.untilPrinted(job)));
+    if (!jobs.every((job) => world.copiesOf(job).includes(1))) throw new Error("Not all run");
     await doomed.kill9();
     await world.expectNoGuests(CHILDREN_MS);
     await world.startApi({ WORKER_CONCURRENCY: "4" });

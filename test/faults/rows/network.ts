@@ -90,7 +90,8 @@ const blackHole: Row = {
     await world.startApi();
     await world.startWorker({ ...env, WORKER_CONCURRENCY: "1", OUTAGE_SEC: String(outageSec) });
     // Longer than everything here, had it not been cut off.
-    const job = await world.submit({ lines: 4_000, pauseMs: 2 * outageSec });
+    const spec = { timeout_sec: 600 };
+    const job = await world.submit({ lines: 4_000, pauseMs: 2 * outageSec, spec });
     await world.untilPrinted(job);
     wire.blackHole();
     const cutAtMs = Date.now();
@@ -99,8 +100,10 @@ const blackHole: Row = {
     trial.recovered(startedAtMs - cutAtMs);
     if (startedAtMs - cutAtMs > trial.leaseMs + 3_000)
       throw new Violation("loss", `run again only after ${startedAtMs - cutAtMs} ms`);
-    const leftMs = cutAtMs + outageSec * 1000 + 1_500 - Date.now();
-    await Bun.sleep(Math.max(leftMs, 0));
+    // Nothing but OUTAGE_SEC ends the old copy.
+    await Bun.sleep(cutAtMs + 0.8 * outageSec * 1000 - Date.now());
+    if (!world.copiesOf(job).includes(1)) throw new Error("The old copy ended before its time");
+    await Bun.sleep(cutAtMs + outageSec * 1000 + 1_500 - Date.now());
     if (world.copiesOf(job).includes(1))
       throw new Violation("orphan", "the old copy outlived OUTAGE_SEC");
     wire.restore();

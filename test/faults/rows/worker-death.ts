@@ -1,24 +1,37 @@
 import type { JobJson } from "../../support/client.ts";
 import type { Row, Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
-import type { TrackedJob, World } from "../world.ts";
+import type { Process, TrackedJob, World } from "../world.ts";
 
 /** From its worker's death until a job runs again, or has ended: lease + sweep + 1 s (store.ts, I4). */
 const recoveryBoundMs = (leaseMs: number) => leaseMs + 2_000 + 1_000;
 
 /**
- * Every step of a worker's life at which it can die, and whether the job is run again then. Its first claim, when it
- * starts, finds nothing.
+ * Every step of a worker's life at which it can die, whether the job is run again then, and whether its program runs at
+ * that moment. The worker's first claim, when it starts, finds nothing. At the point it freezes, so that it can be looked
+ * at, and is then killed.
  */
 const DEATHS = [
-  ["before it claims", "store.claim.before:kill@2", false],
-  ["claim sent, reply lost", "store.claim.after:kill@2", true],
-  ["claimed, before spawn", "sandbox.start.before:kill", true],
-  ["after spawn, before the first byte", "sandbox.start.after:kill", true],
-  ["with a batch that was not sent", "store.append.before:kill@3", true],
-  ["append sent, reply lost", "store.append.after:kill@2", true],
-  ["program ended, before finish", "store.finish.before:kill", true],
-  ["finish sent, reply lost", "store.finish.after:kill", false],
+  ["before it claims", "store.claim.before:stop@2", { isRunAgain: false, isRunning: false }],
+  ["claim sent, reply lost", "store.claim.after:stop@2", { isRunAgain: true, isRunning: false }],
+  ["claimed, before spawn", "sandbox.start.before:stop", { isRunAgain: true, isRunning: false }],
+  [
+    "after spawn, before the first byte",
+    "sandbox.start.after:stop",
+    { isRunAgain: true, isRunning: true },
+  ],
+  [
+    "with a batch that was not sent",
+    "store.append.before:stop@3",
+    { isRunAgain: true, isRunning: true },
+  ],
+  ["append sent, reply lost", "store.append.after:stop@2", { isRunAgain: true, isRunning: true }],
+  [
+    "program ended, before finish",
+    "store.finish.before:stop",
+    { isRunAgain: true, isRunning: false },
+  ],
+  ["finish sent, reply lost", "store.finish.after:stop", { isRunAgain: false, isRunning: false }],
 ] as const;
 
 const JOBS = 6;
@@ -41,9 +54,12 @@ async function openDoomed(trial: Trial, fault: string) {
   return { world, doomed, recover: async () => void process.kill(heir.pid, "SIGCONT") };
 }
 
-async function submitAll(world: World, count: number): Promise<TrackedJob[]> {
+/** The first is there before the others, so that it is in its first attempt when the worker dies. */
+async function submitAll(world: World, lingers: number): Promise<readonly TrackedJob[]> {
   const pauseMs = world.random.int(2, 15);
-  return await Promise.all(Array.from({ length: count }, () => world.submit({ pauseMs })));
+  const first = await world.submit({ pauseMs, lingers });
+  const others = Array.from({ length: JOBS - 1 }, () => world.submit({ pauseMs }));
+  return [first, ...(await Promise.all(others))];
 }
 
 function noteRecovery(trial: Trial, job: JobJson, diedAtMs: number): void {
@@ -53,20 +69,26 @@ function noteRecovery(trial: Trial, job: JobJson, diedAtMs: number): void {
     throw new Violation("loss", `job ${job.id} ran again only after ${ms} ms`);
 }
 
-const deaths: readonly Row[] = DEATHS.map(([when, fault, isRunAgain]) => ({
+const deaths: readonly Row[] = DEATHS.map(([when, fault, { isRunAgain, isRunning }]) => ({
   name: `kill -9 worker: ${when}`,
   stores: ["sqlite", "redis"],
   isRecovery: isRunAgain,
   async run(trial) {
     const { world, doomed, recover } = await openDoomed(trial, fault);
     // On SQLite the server itself may die under the submits, which are then repeated: to the one that is started next.
-    const submitting = submitAll(world, JOBS);
-    await doomed.exited;
+    const submitting = submitAll(world, isRunning ? 1 : 0);
+    await untilStopped(doomed.pid);
+    // Its program would run for a quarter of an hour: gone is what was killed.
+    if (isRunning && world.guests().length === 0) throw new Error("No program runs");
+    await doomed.kill9();
     const diedAtMs = Date.now();
+    await world.expectNoGuests();
     await recover();
     const jobs = await submitting;
     const ended = await Promise.all(jobs.map((job) => world.expectEnd(job, { attempts: [1, 2] })));
     const rerun = ended.filter(({ attempt }) => attempt === 2);
+    if (isRunning && ended[0]?.attempt !== 2)
+      throw new Violation("loss", "a job whose program was killed was not run again");
     // Of one worker with one slot just one job was hit; a whole server had up to four in every state.
     if (world.kind === "redis" && rerun.length !== (isRunAgain ? 1 : 0))
       throw new Violation("duplicate", `${rerun.length} jobs were run again`);
@@ -74,28 +96,40 @@ const deaths: readonly Row[] = DEATHS.map(([when, fault, isRunAgain]) => ({
   },
 }));
 
+/** Another job waits no longer for the run that found out about the lost one. */
+const UNDELAYED_MS = 2_000;
+
 const budget: Row = {
   name: "kill -9 worker of the same job until its budget is spent",
   stores: ["sqlite", "redis"],
   async run(trial) {
     const world = await trial.open();
-    const fault = { FAULT: `store.append.after:kill@${trial.random.int(1, 4)}` };
-    let runner = world.kind === "sqlite" ? await world.startApi(fault) : await world.startApi();
-    const isAlone = { WORKER_CONCURRENCY: "1" };
-    if (world.kind === "redis")
-      runner = { ...runner, ...(await world.startWorker({ ...fault, ...isAlone })) };
-    const job = await world.submit();
-    await runner.exited;
-    if (world.kind === "sqlite") await (await world.startApi(fault)).exited;
-    else await (await world.startWorker({ ...fault, ...isAlone })).exited;
+    const env = {
+      FAULT: `store.append.after:stop@${trial.random.int(1, 4)}`,
+      WORKER_CONCURRENCY: "1",
+    };
+    const start = async (of: Readonly<Record<string, string>>): Promise<Process> =>
+      world.kind === "sqlite" ? await world.startApi(of) : await world.startWorker(of);
+    if (world.kind === "redis") await world.startApi();
+    let runner = await start(env);
+    const job = await world.submit({ lingers: 2 });
+    for (let death = 1; ; death += 1) {
+      await untilStopped(runner.pid);
+      if (!world.copiesOf(job).includes(death)) throw new Error(`No attempt ${death} runs`);
+      await runner.kill9();
+      await world.expectNoGuests();
+      if (death === 2) break;
+      runner = await start(env);
+    }
     // Somebody has to find out that it is lost, and takes the next job at once.
-    if (world.kind === "sqlite") await world.startApi();
-    else await world.startWorker();
+    await start({});
     const other = await world.submit();
     const lost = await world.expectEnd(job, { status: "lost", attempts: [2, 2] });
     if (lost.reason !== "worker_lost") throw new Violation("loss", `the reason is ${lost.reason}`);
     if (lost.log.bytes === 0) throw new Violation("gap", "the log of the lost job is gone");
-    await world.expectEnd(other, { attempts: [1, 1] });
+    const { created_at, started_at } = await world.expectEnd(other, { attempts: [1, 1] });
+    const waitedMs = Date.parse(started_at ?? "") - Date.parse(created_at);
+    if (waitedMs > UNDELAYED_MS) throw new Violation("loss", `another job waited ${waitedMs} ms`);
   },
 };
 
@@ -113,22 +147,22 @@ const frozen: Row = {
   async run(trial) {
     const world = await trial.open();
     await world.startApi();
-    const slow = await world.startWorker({
-      WORKER_CONCURRENCY: "1",
-      FAULT: trial.random.pick(FREEZES),
-    });
-    const job = await world.submit({ lines: 120 });
+    const fault = trial.random.pick(FREEZES);
+    const hasEnded = fault.startsWith("store.finish");
+    const slow = await world.startWorker({ WORKER_CONCURRENCY: "1", FAULT: fault });
+    const job = await world.submit({ lines: 120, lingers: hasEnded ? 0 : 1 });
     await untilStopped(slow.pid);
     const stoppedAtMs = Date.now();
     await world.startWorker();
     const other = await world.submit();
     await world.untilAttempt(job, 2);
     await Bun.sleep(trial.random.int(0, 600));
+    if (!hasEnded && !world.copiesOf(job).includes(1)) throw new Error("The old copy is gone");
     process.kill(slow.pid, "SIGCONT");
     const resumedAtMs = performance.now();
     // What the frozen worker ran is dead a second after it is back, and nothing of it became visible.
     while (world.copiesOf(job).includes(1)) {
-      if (performance.now() - resumedAtMs > 1_500)
+      if (performance.now() - resumedAtMs > 1_000)
         throw new Violation("orphan", "the old copy outlived the return of its worker");
       await Bun.sleep(20);
     }
