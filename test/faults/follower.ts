@@ -22,6 +22,8 @@ export interface FollowOptions {
   readonly obeysRetry?: boolean;
   /** Told of each connection that carries something; `silentMs`: since the one before it broke, null for the first. */
   readonly onConnected?: (silentMs: number | null) => void;
+  /** Told of each connection that the server took leave of: with a `retry:` after the one that opens every stream. */
+  readonly onLeave?: () => void;
   readonly deadlineMs: number;
   /** The store may lose what it has acknowledged, so the client may be told to begin anew. */
   readonly mayReset?: boolean;
@@ -37,7 +39,13 @@ const RECONNECT_MS = 50;
  */
 export async function follow(options: FollowOptions): Promise<readonly SeenEvent[]> {
   const { path, deadlineMs } = options;
-  const seen: Seen = { events: [], retryMs: RECONNECT_MS, brokeAtMs: null, lostEpoch: null };
+  const seen: Seen = {
+    events: [],
+    retryMs: RECONNECT_MS,
+    retries: 0,
+    brokeAtMs: null,
+    lostEpoch: null,
+  };
   const givesUpAtMs = performance.now() + deadlineMs;
   while (performance.now() < givesUpAtMs) {
     const connection = new AbortController();
@@ -63,6 +71,8 @@ interface Seen {
   readonly events: SeenEvent[];
   /** The last that the server has asked for. */
   retryMs: number;
+  /** How often it has asked for that on this connection. */
+  retries: number;
   /** When the last connection that carried something ended; null while one does, and before the first. */
   brokeAtMs: number | null;
   /** Of what was reset: the job may have lost some of its log, but still runs under the same claim. null after that. */
@@ -75,7 +85,7 @@ function epochOf(event: SeenEvent | undefined): string | null {
 
 /** One connection. true when the stream is over. */
 async function readConnection(
-  { url, path, random, cuts = 0.7, mayReset = false, onConnected }: FollowOptions,
+  { url, path, random, cuts = 0.7, mayReset = false, onConnected, onLeave }: FollowOptions,
   seen: Seen,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -92,6 +102,7 @@ async function readConnection(
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let text = "";
   let readBytes = 0;
+  seen.retries = 0;
   for await (const chunk of response.body ?? []) {
     if (readBytes === 0) onConnected?.(seen.brokeAtMs && performance.now() - seen.brokeAtMs);
     seen.brokeAtMs = null;
@@ -102,6 +113,7 @@ async function readConnection(
     for (const block of blocks) if (takeBlock(block, seen, mayReset)) return true;
     if (readBytes > cutAfterBytes) return false;
   }
+  if (seen.retries > 1) onLeave?.();
   return false;
 }
 
@@ -113,7 +125,10 @@ function takeBlock(block: string, seen: Seen, mayReset: boolean): boolean {
     if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 2));
   }
   const [retry, data] = [fields.get("retry"), fields.get("data")];
-  if (retry !== undefined) seen.retryMs = Number(retry);
+  if (retry !== undefined) {
+    seen.retryMs = Number(retry);
+    seen.retries += 1;
+  }
   if (data === undefined) return false;
   const name = fields.get("event") ?? "message";
   if (name === "reset" && mayReset) {
