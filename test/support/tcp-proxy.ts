@@ -4,6 +4,9 @@ import { createConnection, createServer, type Socket } from "node:net";
 /** How a connection fails: it dies, or stays open and carries nothing more, as when a network is gone without a word. */
 type Failure = "cut" | "silence";
 
+/** What becomes of a reply: it is lost and its connection fails, or it comes late, and what follows it later still. */
+type Fate = Failure | { readonly until: Promise<void> };
+
 /** A wire between a client and a server on this machine that fails on demand. */
 export interface TcpProxy {
   readonly port: number;
@@ -12,6 +15,8 @@ export interface TcpProxy {
    * has sent that text that has at least so many bytes. New connections work.
    */
   loseNextReply(how: Failure, to?: string, minBytes?: number): void;
+  /** As loseNextReply, but the reply comes late: when it is released. */
+  holdNextReply(to: string, minBytes?: number): { release(): void };
   /** How many replies were lost so far. */
   readonly lostReplies: () => number;
   /** Resolves as soon as one more reply is lost. */
@@ -24,9 +29,10 @@ export interface TcpProxy {
 }
 
 interface Plan {
-  readonly how: Failure;
+  readonly fate: Fate;
   readonly to: string | undefined;
   readonly minBytes: number;
+  readonly onLost: () => void;
 }
 
 /** A request is at most so much longer than the text that it is known by, or it is not found where two chunks meet. */
@@ -42,14 +48,11 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   const server = createServer((client) => {
     const wire = openWire(client, targetPort, {
       isDead: () => isBlackHole,
-      failureFor: (isExpected) => {
+      planFor: (isExpected) => {
         if (plan === null || !isExpected(plan)) return null;
-        const { how } = plan;
+        const made = plan;
         plan = null;
-        lost += 1;
-        lostOne.resolve();
-        lostOne = Promise.withResolvers();
-        return how;
+        return made;
       },
       onClosed: () => wires.delete(wire),
     });
@@ -62,7 +65,17 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   return {
     port: address.port,
     loseNextReply: (how, to, minBytes = 0) => {
-      plan = { how, to, minBytes };
+      const onLost = () => {
+        lost += 1;
+        lostOne.resolve();
+        lostOne = Promise.withResolvers();
+      };
+      plan = { fate: how, to, minBytes, onLost };
+    },
+    holdNextReply: (to, minBytes = 0) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      plan = { fate: { until: promise }, to, minBytes, onLost: () => undefined };
+      return { release: resolve };
     },
     lostReplies: () => lost,
     replyLost: () => lostOne.promise,
@@ -93,7 +106,7 @@ function openWire(
   targetPort: number,
   proxy: {
     readonly isDead: () => boolean;
-    readonly failureFor: (isExpected: (plan: Plan) => boolean) => Failure | null;
+    readonly planFor: (isExpected: (plan: Plan) => boolean) => Plan | null;
     readonly onClosed: () => void;
   },
 ): Wire {
@@ -124,13 +137,25 @@ function openWire(
   });
   upstream.on("data", (chunk: Buffer) => {
     if (isGone()) return;
-    const failure = proxy.failureFor(
+    const plan = proxy.planFor(
       ({ to, minBytes }) => (to === undefined || sent.includes(to)) && chunk.length >= minBytes,
     );
     sent = "";
-    if (failure === null) client.write(chunk);
-    else if (failure === "cut") end();
-    else isSilent = hasLost = true;
+    if (plan === null) client.write(chunk);
+    else carryOut(plan, chunk);
   });
+  const carryOut = ({ fate, onLost }: Plan, chunk: Buffer): void => {
+    if (typeof fate === "object") {
+      upstream.pause();
+      void fate.until.then(() => {
+        client.write(chunk);
+        upstream.resume();
+      });
+      return;
+    }
+    if (fate === "cut") end();
+    else isSilent = hasLost = true;
+    onLost();
+  };
   return { hasLost: () => hasLost, end };
 }

@@ -24,6 +24,7 @@ export function remove(db: Connection, id: string): boolean {
   if (job === undefined || job.state === "queued" || job.state === "running") return false;
   db.run("DELETE FROM job WHERE n = ?", job.n);
   db.run("DELETE FROM spec WHERE n = ?", job.n);
+  db.run("DELETE FROM once WHERE n = ?", job.n);
   db.run("INSERT INTO trash (n) VALUES (?)", job.n);
   return true;
 }

@@ -73,6 +73,7 @@ CREATE TABLE once (
   stored_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX once_by_age ON once (stored_at);
+CREATE INDEX once_by_job ON once (n);
 `;
 
 /** What brings a file of an older version to this one; a file of a version that is not listed cannot be. */

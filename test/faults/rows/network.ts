@@ -113,4 +113,28 @@ const blackHole: Row = {
   },
 };
 
-export const NETWORK: readonly Row[] = [...lostReplies, blackHole];
+/** By the time that the worker knows of its claim, the lease has run out and somebody else has the job. */
+const lateClaim: Row = {
+  name: "reply of claim comes after the lease has run out",
+  stores: REDIS,
+  async run(trial) {
+    const world = await trial.open();
+    const { wire, env } = await wireTo(world);
+    await world.startApi();
+    await world.startWorker({ ...env, WORKER_CONCURRENCY: "1" });
+    await world.expectEnd(await world.submit({ lines: 3 }), { attempts: [1, 1] });
+    const reply = wire.holdNextReply(hashOf("claim"), 200);
+    const heir = await world.startWorker();
+    process.kill(heir.pid, "SIGSTOP");
+    const job = await world.submit({ lines: 120 });
+    await world.untilAttempt(job, 1);
+    process.kill(heir.pid, "SIGCONT");
+    await world.untilAttempt(job, 2);
+    reply.release();
+    await world.expectEnd(job, { attempts: [2, 2] });
+    const copies = world.copiesOf(job);
+    if (copies.length > 0) throw new Violation("orphan", `attempt ${copies.join()} still runs`);
+  },
+};
+
+export const NETWORK: readonly Row[] = [...lostReplies, lateClaim, blackHole];

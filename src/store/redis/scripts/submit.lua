@@ -23,5 +23,8 @@ if redis.call('EXISTS', job) == 0 then
   redis.call('LPUSH', QUEUES[prio], id)
   ring()
 end
-if once then redis.call('SET', once, ARGV[4] .. ' ' .. id, 'PX', ARGV[5]) end
+if once then
+  redis.call('SET', once, ARGV[4] .. ' ' .. id, 'PX', ARGV[5])
+  redis.call('HSET', job, 'once', once)
+end
 return redis.call('HGETALL', job)
