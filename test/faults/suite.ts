@@ -5,6 +5,7 @@ import { DRAIN } from "./rows/drain.ts";
 import { NETWORK } from "./rows/network.ts";
 import { OUTPUT } from "./rows/output.ts";
 import { REDIS_DEATH } from "./rows/redis-death.ts";
+import { REDIS_FULL } from "./rows/redis-full.ts";
 import { SQLITE_ROWS } from "./rows/sqlite.ts";
 import { STREAMS } from "./rows/streams.ts";
 import { WORKER_DEATH } from "./rows/worker-death.ts";
@@ -15,6 +16,7 @@ export const ROWS: readonly Row[] = [
   ...WORKER_DEATH,
   ...API_DEATH,
   ...REDIS_DEATH,
+  ...REDIS_FULL,
   ...NETWORK,
   ...CLOCKS,
   ...SQLITE_ROWS,

@@ -227,7 +227,7 @@ export class World {
   }
 
   /** Resolves once the job has printed something. */
-  async untilPrinted({ id }: TrackedJob): Promise<void> {
+  async untilPrinted({ id }: Pick<TrackedJob, "id">): Promise<void> {
     await this.#untilSeen(id, /^data: \{"stream"/m);
   }
 

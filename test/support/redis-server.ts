@@ -9,6 +9,8 @@ import { join } from "node:path";
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** Where it writes its files. */
+  readonly directory: string;
   readonly pid: () => number;
   /** SIGKILL: what was not on disk is gone. Resolves when the process is. */
   kill9(): Promise<void>;
@@ -82,6 +84,7 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
   return {
     url: `redis://127.0.0.1:${port.toString()}`,
     port,
+    directory,
     pid: () => child.pid ?? 0,
     kill9: async () => await kill("SIGKILL"),
     restart: async () => {

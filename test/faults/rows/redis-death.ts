@@ -1,50 +1,24 @@
-import { Redis } from "ioredis";
+import { readFileSync } from "node:fs";
 
-import type { RedisServer } from "../../support/redis-server.ts";
-import type { Row, Trial } from "../trial.ts";
+import { getJob, snapshot, waitForEnd } from "../../support/client.ts";
+import type { Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
-import type { TrackedJob, World } from "../world.ts";
+import type { World } from "../world.ts";
+import { command, expectResumed, expectUndisturbed, openBusy, REDIS } from "./redis-busy.ts";
 
-const REDIS = ["redis"] as const;
-/** How soon every loop goes on once the store is back (store.ts, I11). */
-const RESUME_MS = 5_000;
-
-/** An API and two workers, and a few jobs that run for a second or two. */
-async function openBusy(
-  trial: Trial,
-  options: Parameters<Trial["open"]>[0] = {},
-): Promise<{ world: World; redis: RedisServer; jobs: TrackedJob[] }> {
-  const world = await trial.open(options);
-  const { redis } = world;
-  if (redis === null) throw new Error("A row of Redis without a Redis");
-  await Promise.all([world.startApi(), world.startWorker(), world.startWorker()]);
-  const submit = () => world.submit({ lines: 100, pauseMs: trial.random.int(8, 20) });
-  const jobs = await Promise.all(Array.from({ length: 4 }, submit));
-  return { world, redis, jobs };
-}
-
-/** Nothing was run again, and everything is whole. */
-async function expectUndisturbed(world: World, jobs: readonly TrackedJob[]): Promise<void> {
-  await Promise.all(jobs.map((job) => world.expectEnd(job, { attempts: [1, 1] })));
-}
-
-/** A new job is taken, run and ended; what that takes is the recovery. */
-async function expectResumed(trial: Trial, world: World): Promise<void> {
-  const sinceMs = Date.now();
-  const job = await world.submit({ lines: 1, pauseMs: 0 });
-  const ended = await world.expectEnd(job, { attempts: [1, 1] });
-  const ms = Date.parse(ended.started_at ?? "") - sinceMs;
-  trial.recovered(ms);
-  if (ms > RESUME_MS) throw new Violation("loss", `a job was started only after ${ms} ms`);
-}
+const MIB = 1024 * 1024;
 
 const killed: readonly Row[] = (["always", "everysec"] as const).map((appendFsync) => ({
   name: `redis kill -9 and restart, appendfsync ${appendFsync}`,
   stores: REDIS,
   async run(trial) {
     const mayReset = appendFsync === "everysec";
-    const { world, redis, jobs } = await openBusy(trial, { redis: { appendFsync }, mayReset });
-    // What was acknowledged more than two seconds ago is on the disk with everysec, too.
+    const lines = mayReset ? 300 : 100;
+    const { world, redis, jobs } = await openBusy(trial, {
+      world: { redis: { appendFsync }, mayReset },
+      lines,
+    });
+    // What was acknowledged more than two seconds ago is on the disk with everysec, too; the jobs run for longer.
     await Bun.sleep(mayReset ? 2_100 : trial.random.int(50, 1_000));
     await redis.kill9();
     await Bun.sleep(trial.random.int(0, 2_000));
@@ -122,16 +96,45 @@ const frozen: readonly Row[] = [3_000, 20_000].map((ms) => ({
   },
 }));
 
-async function command(
-  redis: RedisServer,
-  ...words: readonly [string, ...string[]]
-): Promise<void> {
-  const client = new Redis(redis.url);
-  try {
-    await client.call(...words);
-  } finally {
-    client.disconnect();
-  }
+const FLOOD_LINES = 300_000;
+const FLOOD = `for i in range(${FLOOD_LINES}): print(i, "x" * 90)\n`;
+/** Well below the output that waits: what a worker may take in while it cannot send anything. */
+const HELD_BYTES = 100 * MIB;
+
+/** Nearly as long as a worker holds out (OUTAGE_SEC, 60 s), with a program that prints all along. */
+const backPressure: Row = {
+  name: "redis SIGSTOP for 55 s under a program that prints 30 MB",
+  stores: REDIS,
+  async run(trial) {
+    const world = await trial.open();
+    const { redis } = world;
+    if (redis === null) throw new Error("A row of Redis without a Redis");
+    await world.startApi();
+    const worker = await world.startWorker();
+    const beforeBytes = residentBytes(worker.pid);
+    const job = await world.submitPython(FLOOD, { timeout_sec: 300, limits: { output_mb: 64 } });
+    await world.untilPrinted(job);
+    process.kill(redis.pid(), "SIGSTOP");
+    await Bun.sleep(55_000);
+    if (!world.copiesOf(job).includes(1))
+      throw new Error("The program has ended: nothing held it back");
+    const grownBytes = residentBytes(worker.pid) - beforeBytes;
+    process.kill(redis.pid(), "SIGCONT");
+    if (grownBytes > HELD_BYTES)
+      throw new Error(`The worker grew by ${Math.round(grownBytes / MIB)} MiB in the outage`);
+    await waitForEnd(world.url, job.id);
+    const ended = await getJob(world.url, job.id);
+    if (ended.status !== "succeeded" || ended.attempt !== 1)
+      throw new Violation("duplicate", JSON.stringify(ended));
+    const wanted = Array.from({ length: FLOOD_LINES }, (_, i) => `${i} ${"x".repeat(90)}\n`);
+    if ((await snapshot(world.url, job.id)).toString() !== wanted.join(""))
+      throw new Violation("gap", "the output of the outage is not whole");
+  },
+};
+
+function residentBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/VmRSS:\s*(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
 const paused: Row = {
@@ -140,6 +143,8 @@ const paused: Row = {
   async run(trial) {
     const { world, redis, jobs } = await openBusy(trial);
     await command(redis, "CLIENT", "PAUSE", "20000", "WRITE");
+    await Bun.sleep(20_000);
+    await expectResumed(trial, world);
     await expectUndisturbed(world, jobs);
   },
 };
@@ -161,64 +166,12 @@ const flushed: Row = {
   },
 };
 
-const full: Row = {
-  name: "redis reaches maxmemory while jobs run",
-  stores: REDIS,
-  async run(trial) {
-    const { world, redis, jobs } = await openBusy(trial);
-    await Bun.sleep(trial.random.int(100, 600));
-    await command(redis, "CONFIG", "SET", "maxmemory", "1");
-    const form = new FormData();
-    form.append("spec", JSON.stringify({ entry: "main.py" }));
-    form.append("code_files", new Blob(["print(1)\n"]), "main.py");
-    const refused = await fetch(`${world.url}/jobs`, { method: "POST", body: form });
-    if (refused.status !== 507 || refused.headers.get("retry-after") === null)
-      throw new Error(`A full store answered ${refused.status} ${await refused.text()}`);
-    // Programs go on without their output: each job ends, with what was dropped counted and marked.
-    for (const job of jobs) await expectCut(world, job);
-    await command(redis, "CONFIG", "SET", "maxmemory", "0");
-    await expectResumed(trial, world);
-  },
-};
-
-/** A job of which nothing, or just the end of its output, was dropped. */
-async function expectCut(world: World, job: TrackedJob): Promise<void> {
-  const events = await job.pieces;
-  const text = ["stdout", "stderr"].map((stream) =>
-    events
-      .filter(({ name }) => name === "message")
-      .map(({ data }) => JSON.parse(data) as { stream: string; text: string })
-      .filter((piece) => piece.stream === stream)
-      .map((piece) => piece.text)
-      .join(""),
-  );
-  const written = [job.oracle.text(1, "stdout"), job.oracle.text(1, "stderr")];
-  if (text.some((found, index) => !written[index]?.startsWith(found)))
-    throw new Violation("gap", `job ${job.id}: its log is no prefix of what was written`);
-  const response = await fetch(`${world.url}/jobs/${job.id}`);
-  const record = (await response.json()) as {
-    status: string;
-    attempt: number;
-    log: { bytes: number; dropped_bytes: number };
-  };
-  if (record.status !== "succeeded" || record.attempt !== 1)
-    throw new Violation("loss", `job ${job.id}: ${JSON.stringify(record)}`);
-  const lengthOf = (texts: readonly string[]) =>
-    texts.reduce((sum, each) => sum + Buffer.byteLength(each), 0);
-  const dropped = lengthOf(written) - lengthOf(text);
-  if (record.log.dropped_bytes !== dropped)
-    throw new Violation("gap", `${dropped} bytes are missing: ${JSON.stringify(record)}`);
-  const told = events.findLast(({ name }) => name === "gap")?.data;
-  if (dropped > 0 && told !== JSON.stringify({ dropped_bytes: dropped }))
-    throw new Violation("gap", `${dropped} bytes are missing, and the stream tells ${told}`);
-}
-
 export const REDIS_DEATH: readonly Row[] = [
   ...killed,
   lastSecond,
   hostCrash,
   ...frozen,
+  backPressure,
   paused,
   flushed,
-  full,
 ];
