@@ -6,6 +6,7 @@ import { NETWORK } from "./rows/network.ts";
 import { OUTPUT } from "./rows/output.ts";
 import { REDIS_DEATH } from "./rows/redis-death.ts";
 import { REDIS_FULL } from "./rows/redis-full.ts";
+import { SLOW_CLIENT_ROWS } from "./rows/slow-clients.ts";
 import { SQLITE_ROWS } from "./rows/sqlite.ts";
 import { STREAMS } from "./rows/streams.ts";
 import { WORKER_DEATH } from "./rows/worker-death.ts";
@@ -22,6 +23,7 @@ export const ROWS: readonly Row[] = [
   ...SQLITE_ROWS,
   ...DRAIN,
   ...CANCEL,
+  ...SLOW_CLIENT_ROWS,
   ...STREAMS,
   ...OUTPUT,
 ];

@@ -36,7 +36,7 @@ const FLOODS = {
 } as const;
 
 /** What may gather on the way: pipes, a megabyte of buffer, the spool, and what the collector has not freed yet. */
-const FLAT_BYTES = 250 * MIB;
+const FLAT_BYTES = 128 * MIB;
 
 const floods: readonly Row[] = Object.entries(FLOODS).map(([name, [first, second, bytes]]) => ({
   name: `output: ${name}`,
@@ -50,6 +50,7 @@ const floods: readonly Row[] = Object.entries(FLOODS).map(([name, [first, second
       limits: { output_mb: capMb },
       timeout_sec: 100,
     });
+    const following = world.wholeStream(`/jobs/${id}/logs/stream?format=json`);
     let peakBytes = 0;
     const watching = setInterval(() => {
       peakBytes = Math.max(peakBytes, residentBytes(runner.pid));
@@ -60,6 +61,12 @@ const floods: readonly Row[] = Object.entries(FLOODS).map(([name, [first, second
       throw new Violation("gap", `${kept} bytes kept of ${JSON.stringify(job)}`);
     if (job.log.bytes !== kept || kept + job.log.dropped_bytes !== bytes)
       throw new Violation("gap", `${bytes} were written: ${JSON.stringify(job.log)}`);
+    const told = (await following).findLast(({ name }) => name === "gap")?.data;
+    if (told !== JSON.stringify({ dropped_bytes: bytes - kept }) && bytes > kept)
+      throw new Violation(
+        "gap",
+        `${bytes - kept} bytes were dropped, and the stream tells ${told}`,
+      );
     if (peakBytes - beforeBytes > FLAT_BYTES)
       throw new Error(`The worker grew by ${Math.round((peakBytes - beforeBytes) / MIB)} MiB`);
   },

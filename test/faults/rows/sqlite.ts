@@ -1,13 +1,13 @@
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-import { getJob } from "../../support/client.ts";
+import { getJob, type JobJson, submissionForm, waitForEnd } from "../../support/client.ts";
 import { ROOT } from "../../support/service.ts";
 import type { Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
-import type { TrackedJob } from "../world.ts";
+import type { TrackedJob, World } from "../world.ts";
 
 const SQLITE = ["sqlite"] as const;
 const KILLS = 5;
@@ -92,10 +92,44 @@ for _ in range(${trial.random.int(120_000, 150_000)}): sys.stdout.write(line)
     if (refused.status !== 507)
       throw new Error(`A full disk answered ${refused.status} ${await refused.text()}`);
     await refused.body?.cancel();
+    await fillUp(`/proc/${api.pid}/root/mnt/filler`);
+    const taken = await submitUntilRefused(world);
+    await rm(`/proc/${api.pid}/root/mnt/filler`);
+    // What was taken on a full disk is run all the same; and once there is room again, new jobs are.
+    for (const each of [...taken, await world.submitPython("print(1)\n")]) {
+      const { status } = await waitForEnd(world.url, each.id);
+      if (status !== "succeeded") throw new Violation("loss", `job ${each.id} is ${status}`);
+    }
     // Two files are copied one after the other: a checkpoint in between would make one of a state that never was.
     process.kill(api.pid, "SIGSTOP");
     await checkIntegrityOfCopy(`/proc/${api.pid}/root/mnt/jobs`);
   },
 };
+
+/** Takes all room that the disk still has. */
+async function fillUp(path: string): Promise<void> {
+  const file = await open(path, "w");
+  try {
+    for (const block = new Uint8Array(4_096); ;) await file.write(block);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Submits tiny jobs until one is refused for want of room. Resolves to those that were taken. */
+async function submitUntilRefused({ url }: World): Promise<readonly JobJson[]> {
+  const taken: JobJson[] = [];
+  while (taken.length < 500) {
+    const body = submissionForm({ spec: { entry: "main.py" }, code: { "main.py": "print(1)\n" } });
+    const response = await fetch(`${url}/jobs`, { method: "POST", body });
+    if (response.status === 507) return taken;
+    if (response.status !== 202)
+      throw new Error(`A full disk answered ${response.status} ${await response.text()}`);
+    taken.push((await response.json()) as JobJson);
+  }
+  throw new Error("The disk does not fill up");
+}
 
 export const SQLITE_ROWS: readonly Row[] = [randomKills, fullDisk];

@@ -1,4 +1,12 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+import { Redis } from "ioredis";
+
 import { snapshot } from "../../support/client.ts";
+import type { RedisServer } from "../../support/redis-server.ts";
+import type { SeenEvent } from "../follower.ts";
 import type { Row, Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
@@ -29,12 +37,10 @@ const everyId: Row = {
     const isWhole = format === "plain" ? events.length === LINES + 2 : events.length >= LINES + 2;
     if (!isWhole) throw new Violation("gap", `${events.length} ${format} events`);
     for (let at = trial.random.int(0, STEP - 1); at < events.length - 1; at += STEP) {
-      const next = await firstEvent(world, path, events[at]?.id ?? "");
-      if (next !== events[at + 1]?.id)
-        throw new Violation(
-          "gap",
-          `after ${events[at]?.id} came ${next}, not ${events[at + 1]?.id}`,
-        );
+      const next = JSON.stringify(await firstEvent(world, path, events[at]?.id ?? ""));
+      const wanted = JSON.stringify(events[at + 1]);
+      if (next !== wanted)
+        throw new Violation("gap", `after ${events[at]?.id} came ${next}, not ${wanted}`);
     }
     const last = await fetch(world.url + path, {
       headers: { "Last-Event-ID": events.at(-1)?.id ?? "" },
@@ -43,8 +49,8 @@ const everyId: Row = {
   },
 };
 
-/** The id of the first event that a resumed stream sends. */
-async function firstEvent(world: World, path: string, after: string): Promise<string> {
+/** The first event that a resumed stream sends. */
+async function firstEvent(world: World, path: string, after: string): Promise<SeenEvent> {
   const connection = new AbortController();
   const response = await fetch(world.url + path, {
     headers: { "Last-Event-ID": after },
@@ -53,10 +59,11 @@ async function firstEvent(world: World, path: string, after: string): Promise<st
   let text = "";
   for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
     text += chunk;
-    const id = /^id: (\S+)\n/m.exec(text)?.[1];
-    if (id === undefined) continue;
+    const event = /^(?:event: (.*)\n)?id: (.*)\ndata: (.*)\n\n/m.exec(text);
+    if (event === null) continue;
     connection.abort();
-    return id;
+    const [, name = "message", id = "", data = ""] = event;
+    return { id, name, data };
   }
   throw new Violation("loss", `the stream after ${after} ended without an event`);
 }
@@ -87,14 +94,47 @@ const atTheEnd: Row = {
       return response.status;
     };
     if ((await statusOf(crypto.randomUUID())) !== 404) throw new Error("An unknown job is no 404");
-    // Expired jobs are looked for every ten seconds.
+    // Expired jobs are looked for every ten seconds, and their logs go piece by piece.
     const expiredByMs = performance.now() + 30_000;
-    while ((await statusOf(id)) !== 404) {
-      if (performance.now() > expiredByMs) throw new Error("The job does not expire");
+    for (;;) {
+      const left = (await statusOf(id)) === 404 ? await leftOf(world, id) : ["the job"];
+      if (left.length === 0) break;
+      if (performance.now() > expiredByMs)
+        throw new Violation("orphan", `of a job that has expired ${left.join(", ")} are left`);
       await Bun.sleep(200);
     }
   },
 };
+
+/** Where a job, which was the only one, has left something: keys or rows, and files. */
+async function leftOf({ redis, dataDir }: World, id: string): Promise<readonly string[]> {
+  const paths = await readdir(dataDir, { recursive: true });
+  const files = paths.filter((path) => path.includes(id));
+  return [...files, ...(redis === null ? rowsIn(dataDir) : await keysWith(redis, id))];
+}
+
+function rowsIn(dataDir: string): readonly string[] {
+  const database = new DatabaseSync(join(dataDir, "jobs.sqlite"), { readOnly: true });
+  try {
+    return ["job", "spec", "chunk", "trash", "once"].filter(
+      (table) => database.prepare(`SELECT 1 FROM ${table}`).get() !== undefined,
+    );
+  } finally {
+    database.close();
+  }
+}
+
+async function keysWith({ url }: RedisServer, id: string): Promise<readonly string[]> {
+  const client = new Redis(url);
+  try {
+    // A worker keeps the name of each slot's latest claim, in case that its answer was lost.
+    const keys = (await client.keys("*")).filter((key) => !key.includes(":slots:"));
+    const dumps = await Promise.all(keys.map((key) => client.dumpBuffer(key)));
+    return keys.filter((key, index) => key.includes(id) || dumps[index]?.includes(id) === true);
+  } finally {
+    client.disconnect();
+  }
+}
 
 const quiet: Row = {
   name: "five quiet heartbeats",

@@ -5,8 +5,10 @@ import {
   appendText,
   claimJob,
   eventually,
+  frame,
   newJob,
   runningJob,
+  wholeLog,
 } from "../../contract/store-harness.ts";
 import { hasRedisServer } from "../../support/redis-server.ts";
 import { redisFixture, CALM_TIMING } from "./redis-fixture.ts";
@@ -114,6 +116,33 @@ describe.skipIf(!hasRedisServer())("sweep grace", () => {
     expect(await deadlineOf(id)).toBeLessThanOrEqual((await nowMs()) + leaseMs);
     const last = Number(await fixture.raw().hget(fixture.keys.meta, "last_sweep"));
     expect(last).toBeLessThanOrEqual(await nowMs());
+  });
+
+  test("a clock that went back an hour leaves every claim newer than the one before, and the log in order", async () => {
+    const store = await fixture.open();
+    const { id } = await runningJob(store, "w");
+    const hourAheadMs = (await nowMs()) + 3_600_000;
+    // As the faster clock would have left it: the claim, and what it has written.
+    await fixture.raw().hset(fixture.keys.job(id), { epoch: hourAheadMs, epochs: hourAheadMs });
+    await fixture.raw().del(fixture.keys.log(id));
+    await fixture.raw().xadd(fixture.keys.log(id), `${hourAheadMs}-0`, "attempt", 1, "reason", "");
+    const ahead = { id, epoch: hourAheadMs, owner: "w" };
+    await appendText(store, ahead, { seq: 1, text: "before" });
+    await store.release(ahead);
+
+    const lease = await claimJob(store, id, "heir");
+    expect(lease.epoch).toBeGreaterThan(hourAheadMs);
+    await appendText(store, lease, { seq: 1, text: "after" });
+    const ids = (await wholeLog(store, id)).map(({ epoch, seq }) => [epoch, seq]);
+    expect(ids).toEqual([
+      [hourAheadMs, 0],
+      [hourAheadMs, 1],
+      [lease.epoch, 0],
+      [lease.epoch, 1],
+    ]);
+    const body = { kind: "frames", frames: [frame("stale")] } as const;
+    const log = { bytes: 5, droppedBytes: 0 };
+    expect(await store.append({ ...ahead, seq: 2, body, log })).toEqual({ kind: "fenced" });
   });
 
   test("takes more dead leases than one call does", async () => {
