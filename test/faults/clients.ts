@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 
 import { quantile } from "../../bench/measure.ts";
+import { commit } from "./commit.ts";
 import { runRound, type RoundReport } from "./restart-round.ts";
 
 /*
@@ -48,7 +49,7 @@ const HEAD = [
   "log entries",
   "reads of the store per entry",
 ];
-console.log(`| ${HEAD.join(" | ")} |\n|${" --- |".repeat(HEAD.length)}`);
+console.log(`${commit()}\n\n| ${HEAD.join(" | ")} |\n|${" --- |".repeat(HEAD.length)}`);
 for (const [name, fault] of [
   ["SIGTERM", "SIGTERM"],
   ["kill -9", "SIGKILL"],

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 
+import { commit } from "./commit.ts";
 import { ROWS } from "./suite.ts";
 import { printTable } from "./table.ts";
 import { runTrial, TEST_LEASE_MS, type TrialResult, violationOf } from "./trial.ts";
@@ -51,14 +52,18 @@ async function takeTrials(): Promise<void> {
 }
 
 // What is under way comes to its end, and the table is of what there is.
+let left = 0;
 for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, () => trials.splice(0, trials.length));
+  process.once(signal, () => {
+    left += trials.splice(0, trials.length).length;
+  });
 
 await Promise.all(Array.from({ length: Number(values.parallel) }, takeTrials));
 printTable(rows, results);
 const failed = results.filter((result) => violationOf(result) !== null).length;
 const seconds = Math.round((performance.now() - startedAtMs) / 1000);
 console.log(
-  `\n${results.length} runs with leases of ${leaseMs} ms in ${seconds} s, ${failed} failed`,
+  `\n${commit()}: ${results.length} runs with leases of ${leaseMs} ms in ${seconds} s, ${failed} failed`,
 );
-process.exit(failed === 0 ? 0 : 1);
+if (left > 0) console.log(`Stopped early: ${left} runs were not made.`);
+process.exit(failed === 0 && left === 0 ? 0 : 1);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { getJob, type JobJson, snapshot } from "../support/client.ts";
+import { commit } from "./commit.ts";
 import { createRandom } from "./random.ts";
 import { type Process, World } from "./world.ts";
 
@@ -180,7 +181,9 @@ await world.close({ hasFailed: false });
 
 const list = (counts: ReadonlyMap<string, number>) =>
   [...counts].map(([name, number]) => `${name} ${number}`).join(", ");
-console.log(`${JOBS} jobs in ${seconds.toFixed(0)} s: ${list(statuses)}; ${rerun} were run again`);
+console.log(
+  `${commit()}: ${JOBS} jobs in ${seconds.toFixed(0)} s: ${list(statuses)}; ${rerun} were run again`,
+);
 console.log(`kills: ${list(kills)}`);
 console.log(
   `peak memory: ${list(new Map(roles.map(({ name, peakBytes }) => [name, Math.round(peakBytes / MIB)])))} (MiB)`,

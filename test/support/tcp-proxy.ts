@@ -144,13 +144,15 @@ function openWire(
     if (plan === null) client.write(chunk);
     else carryOut(plan, chunk);
   });
+  const carryLate = async (until: Promise<void>, chunk: Buffer): Promise<void> => {
+    upstream.pause();
+    await until;
+    client.write(chunk);
+    upstream.resume();
+  };
   const carryOut = ({ fate, onLost }: Plan, chunk: Buffer): void => {
     if (typeof fate === "object") {
-      upstream.pause();
-      void fate.until.then(() => {
-        client.write(chunk);
-        upstream.resume();
-      });
+      void carryLate(fate.until, chunk);
       return;
     }
     if (fate === "cut") end();

@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
-
 import { getJob, snapshot, waitForEnd } from "../../support/client.ts";
 import { processesWith } from "../../support/guests.ts";
 import type { RunningService } from "../../support/service.ts";
+import { residentBytes } from "../memory.ts";
 import type { Row, Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { Process, World } from "../world.ts";
@@ -14,11 +13,6 @@ async function openOne(trial: Trial): Promise<{ world: World; runner: Process | 
   const world = await trial.open();
   const api = await world.startApi();
   return { world, runner: world.kind === "redis" ? await world.startWorker() : api };
-}
-
-function residentBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/VmRSS:\s*(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
 const FLOODS = {
@@ -61,7 +55,7 @@ const floods: readonly Row[] = Object.entries(FLOODS).map(([name, [first, second
       throw new Violation("gap", `${kept} bytes kept of ${JSON.stringify(job)}`);
     if (job.log.bytes !== kept || kept + job.log.dropped_bytes !== bytes)
       throw new Violation("gap", `${bytes} were written: ${JSON.stringify(job.log)}`);
-    const told = (await following).findLast(({ name }) => name === "gap")?.data;
+    const told = (await following).findLast((event) => event.name === "gap")?.data;
     if (told !== JSON.stringify({ dropped_bytes: bytes - kept }) && bytes > kept)
       throw new Violation(
         "gap",

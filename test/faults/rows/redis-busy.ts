@@ -20,7 +20,9 @@ export async function openBusy(
   const world = await trial.open(options);
   const { redis } = world;
   if (redis === null) throw new Error("A row of Redis without a Redis");
-  await Promise.all([world.startApi(), world.startWorker(), world.startWorker()]);
+  // With slots to spare, so that a job that comes later waits for nothing but what is under test.
+  const start = () => world.startWorker({ WORKER_CONCURRENCY: "4" });
+  await Promise.all([world.startApi(), start(), start()]);
   const submit = () => world.submit({ lines, pauseMs: trial.random.int(8, 20) });
   const jobs = await Promise.all(Array.from({ length: 4 }, submit));
   return { world, redis, jobs };

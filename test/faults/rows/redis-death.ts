@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-
 import { getJob, snapshot, waitForEnd } from "../../support/client.ts";
+import { residentBytes } from "../memory.ts";
 import type { Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
@@ -131,11 +130,6 @@ const backPressure: Row = {
       throw new Violation("gap", "the output of the outage is not whole");
   },
 };
-
-function residentBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/VmRSS:\s*(\d+) kB/.exec(status)?.[1]) * 1024;
-}
 
 const paused: Row = {
   name: "CLIENT PAUSE WRITE for 20 s",

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { quantile } from "../../../bench/measure.ts";
+import { residentBytes } from "../memory.ts";
 import type { Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
@@ -34,11 +34,10 @@ async function eventsIn(file: string): Promise<string> {
 }
 
 /** The median resident memory of a process over a second. */
-async function residentBytes(pid: number): Promise<number> {
+async function medianBytes(pid: number): Promise<number> {
   const samples: number[] = [];
   for (let sample = 0; sample < 50; sample += 1) {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    samples.push(Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024);
+    samples.push(residentBytes(pid));
     await delay(20);
   }
   return quantile(samples, 0.5);
@@ -69,7 +68,7 @@ const slowClients: Row = {
     const whole = await eventsIn(fast.file);
     if ((whole.match(/^data: x{9}$/gm) ?? []).length !== 1_000_000)
       throw new Violation("gap", "a stream of a million lines is not whole");
-    const beforeBytes = await residentBytes(api.pid);
+    const beforeBytes = await medianBytes(api.pid);
 
     const stalled = download(world, path);
     while ((await stalled.sizeBytes()) === 0) await delay(5);
@@ -78,7 +77,7 @@ const slowClients: Row = {
       download(world, path, ["--limit-rate", "100K"]),
     );
     const delays = await delaysOfAnother(world);
-    const grownBytes = (await residentBytes(api.pid)) - beforeBytes;
+    const grownBytes = (await medianBytes(api.pid)) - beforeBytes;
     for (const { sizeBytes } of [stalled, ...slow])
       if ((await sizeBytes()) > whole.length / 2) throw new Error("A slow client was not slow");
     if (grownBytes > SLOW_CLIENTS * SLOW_CLIENT_BYTES)

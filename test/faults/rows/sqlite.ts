@@ -60,8 +60,10 @@ const randomKills: Row = {
   },
 };
 
-/** Room for the database's own tables and a little more. */
-const DISK_BYTES = 16 * 1024 * 1024;
+const MIB = 1024 * 1024;
+/** Room for the database's own tables, for what others have there, and a little more. */
+const DISK_BYTES = 20 * MIB;
+const OTHERS_BYTES = 4 * MIB;
 
 const fullDisk: Row = {
   name: "disk full while jobs run",
@@ -73,6 +75,8 @@ const fullDisk: Row = {
       { WORKER_CONCURRENCY: "2", JOB_DATA_DIR: "/mnt/jobs" },
       { prefix: [...prefix, "/mnt", "--"], root: ROOT, bun: process.execPath },
     );
+    const disk = `/proc/${api.pid}/root/mnt`;
+    await Bun.write(`${disk}/others`, new Uint8Array(OTHERS_BYTES));
     const flood = `import sys
 line = "x" * 99 + "\\n"
 for _ in range(${trial.random.int(120_000, 150_000)}): sys.stdout.write(line)
@@ -85,24 +89,23 @@ for _ in range(${trial.random.int(120_000, 150_000)}): sys.stdout.write(line)
     const kept = (await (await fetch(`${world.url}/jobs/${id}/logs`)).arrayBuffer()).byteLength;
     if (job.status !== "succeeded" || job.log.dropped_bytes === 0 || kept !== job.log.bytes)
       throw new Violation("gap", `${kept} bytes of ${JSON.stringify(job)}`);
-    const form = new FormData();
-    form.append("spec", JSON.stringify({ entry: "main.py" }));
-    form.append("code_files", new Blob(["x".repeat(DISK_BYTES)]), "main.py");
+    const code = { "main.py": "x".repeat(DISK_BYTES) };
+    const form = submissionForm({ spec: { entry: "main.py" }, code });
     const refused = await fetch(`${world.url}/jobs`, { method: "POST", body: form });
     if (refused.status !== 507)
       throw new Error(`A full disk answered ${refused.status} ${await refused.text()}`);
     await refused.body?.cancel();
-    await fillUp(`/proc/${api.pid}/root/mnt/filler`);
+    await fillUp(`${disk}/filler`);
     const taken = await submitUntilRefused(world);
-    await rm(`/proc/${api.pid}/root/mnt/filler`);
+    for (const name of ["filler", "others"]) await rm(`${disk}/${name}`);
     // What was taken on a full disk is run all the same; and once there is room again, new jobs are.
-    for (const each of [...taken, await world.submitPython("print(1)\n")]) {
+    for (const each of [...taken, await submitUntilTaken(world)]) {
       const { status } = await waitForEnd(world.url, each.id);
       if (status !== "succeeded") throw new Violation("loss", `job ${each.id} is ${status}`);
     }
     // Two files are copied one after the other: a checkpoint in between would make one of a state that never was.
     process.kill(api.pid, "SIGSTOP");
-    await checkIntegrityOfCopy(`/proc/${api.pid}/root/mnt/jobs`);
+    await checkIntegrityOfCopy(`${disk}/jobs`);
   },
 };
 
@@ -118,18 +121,35 @@ async function fillUp(path: string): Promise<void> {
   }
 }
 
+async function submitTiny({ url }: World): Promise<JobJson | "full"> {
+  const body = submissionForm({ spec: { entry: "main.py" }, code: { "main.py": "print(1)\n" } });
+  const response = await fetch(`${url}/jobs`, { method: "POST", body });
+  if (response.status === 202) return (await response.json()) as JobJson;
+  const text = await response.text();
+  if (response.status !== 507) throw new Error(`A full disk answered ${response.status} ${text}`);
+  return "full";
+}
+
 /** Submits tiny jobs until one is refused for want of room. Resolves to those that were taken. */
-async function submitUntilRefused({ url }: World): Promise<readonly JobJson[]> {
+async function submitUntilRefused(world: World): Promise<readonly JobJson[]> {
   const taken: JobJson[] = [];
   while (taken.length < 500) {
-    const body = submissionForm({ spec: { entry: "main.py" }, code: { "main.py": "print(1)\n" } });
-    const response = await fetch(`${url}/jobs`, { method: "POST", body });
-    if (response.status === 507) return taken;
-    if (response.status !== 202)
-      throw new Error(`A full disk answered ${response.status} ${await response.text()}`);
-    taken.push((await response.json()) as JobJson);
+    const answer = await submitTiny(world);
+    if (answer === "full") return taken;
+    taken.push(answer);
   }
   throw new Error("The disk does not fill up");
+}
+
+/** The store looks for room again every two seconds (src/store/sqlite/reserve.ts). */
+async function submitUntilTaken(world: World): Promise<JobJson> {
+  const givesUpAtMs = performance.now() + 5_000;
+  for (;;) {
+    const answer = await submitTiny(world);
+    if (answer !== "full") return answer;
+    if (performance.now() > givesUpAtMs) throw new Violation("loss", "The disk stays full");
+    await Bun.sleep(200);
+  }
 }
 
 export const SQLITE_ROWS: readonly Row[] = [randomKills, fullDisk];
