@@ -45,6 +45,7 @@ export interface OracleOptions {
   readonly spec?: object;
 }
 
+/** An oracle whose text is its own: two of the same trial never print the same. */
 export function createOracle(random: Random, options: OracleOptions = {}): Oracle {
   const { lines = 60, pauseMs = 12, lingers = 0, spec = {} } = options;
   const seed = random.int(0, 1_000_000);

@@ -12,6 +12,22 @@ import { STREAMS } from "./rows/streams.ts";
 import { WORKER_DEATH } from "./rows/worker-death.ts";
 import type { Row } from "./trial.ts";
 
+/*
+ * What is injected, and where:
+ *   worker-death   kill -9 at every step of a worker's life, until a job's budget is spent; SIGSTOP until it is replaced
+ *   api-death      kill -9 of the API during an upload, around the store's answer, under streams, with inline jobs
+ *   redis-death    kill -9, host crash, SIGSTOP, CLIENT PAUSE, SCRIPT FLUSH, an outage that holds a program back
+ *   redis-full     maxmemory, alone and with a worker's death; MISCONF
+ *   network        the reply of every step lost, a claim's that is late, a worker in a black hole
+ *   clocks         of workers and of Redis, an hour off
+ *   sqlite         kill -9 at random moments, a full disk
+ *   drain          SIGTERM of workers, of an API with streams and a request under way
+ *   cancel         at every state
+ *   slow-clients   of a big log
+ *   streams        resume at every id, the moment of the end, expiry, silence, forged frames
+ *   output         floods, bytes that are hard to cut, grandchildren, last words
+ */
+
 /** Every row of the suite, in the order of its table. */
 export const ROWS: readonly Row[] = [
   ...WORKER_DEATH,

@@ -14,6 +14,7 @@ export interface Row {
   run(trial: Trial): Promise<void>;
 }
 
+/** One run of a row: its store, its chance, and the deployments that it opens, which are closed when it ends. */
 export interface Trial {
   readonly store: StoreKind;
   readonly random: Random;

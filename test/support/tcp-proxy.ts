@@ -38,6 +38,7 @@ interface Plan {
 /** A request is at most so much longer than the text that it is known by, or it is not found where two chunks meet. */
 const OVERLAP = 128;
 
+/** Starts a proxy on a free port, of which each connection is carried on to `targetPort` of this machine. */
 export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   const wires = new Set<Wire>();
   let isBlackHole = false;

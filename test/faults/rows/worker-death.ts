@@ -31,7 +31,11 @@ const DEATHS = [
     "store.finish.before:stop",
     { isRunAgain: true, isRunning: false },
   ],
-  ["finish sent, reply lost", "store.finish.after:stop", { isRunAgain: false, isRunning: false }],
+  [
+    "finish stored, its reply and the cleaning up lost",
+    "store.finish.after:stop",
+    { isRunAgain: false, isRunning: false },
+  ],
 ] as const;
 
 const JOBS = 6;
