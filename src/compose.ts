@@ -23,6 +23,7 @@ import { createExecution, type OpenSandbox } from "./runner/execution.ts";
 import { createFailureReport } from "./runner/failures.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
+import { createRecoveryReport } from "./runner/recoveries.ts";
 import { createRunner } from "./runner/runner.ts";
 import { discoverRuntimes } from "./runtimes/discover.ts";
 import { createRuntimeRegistry } from "./runtimes/registry.ts";
@@ -139,8 +140,7 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     retentionMs: config.retentionSec * 1000,
     abandonedUploadMs: ABANDONED_UPLOAD_MS,
     isDead: isDeadNeighbour,
-    onRecovered: (answer) =>
-      log.warn("jobs_recovered", `Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
+    onRecovered: createRecoveryReport(log),
     onError: (error) => onError("reaper", error),
   });
   const execution = createExecution({

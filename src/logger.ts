@@ -25,7 +25,7 @@ type ServiceEvent =
   | "runtimes_found"
   | "store_away"
   | "store_back"
-  | "jobs_recovered"
+  | "job_recovered"
   | "step_failed"
   | "job_submitted"
   | "job_cancel_asked"

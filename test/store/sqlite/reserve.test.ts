@@ -48,7 +48,7 @@ describe("commitWithReserve", () => {
   test("does not wait for a reader that keeps the log from being cut, and waits for locks as before", () => {
     const directory = mkdtempSync(join(tmpdir(), "reserve-"));
     const path = join(directory, "jobs.db");
-    const db = openForWriting(path);
+    const { db } = openForWriting(path);
     const reader = openForReading(path);
     const reserve = new Reserve(path);
     const timeoutOf = () => db.get("PRAGMA busy_timeout");
