@@ -13,6 +13,7 @@ import {
   text,
 } from "./config-variable.ts";
 import { NET_POLICY_KINDS } from "./jobs/net-policy.ts";
+import { LOG_LEVELS } from "./logger.ts";
 
 const MANY = 1_000_000;
 
@@ -214,9 +215,9 @@ export const VARIABLES = {
   ),
   logLevel: choice(
     "LOG_LEVEL",
-    ["error", "warn", "info", "debug"],
+    LOG_LEVELS,
     "info",
-    "What of the service's own log is written: this level and those before it, of error, warn, info, debug.",
+    `What of the service's own log is written: this level and those before it, of ${LOG_LEVELS.join(", ")}.`,
   ),
   logFormat: choice(
     "LOG_FORMAT",

@@ -90,11 +90,13 @@ export function stopDeadlineMs(config: Config): number {
 export function warnOfDangers(config: Config, log: Logger): void {
   if (config.sandbox === "none")
     log.warn("unsandboxed", "WARNING: SANDBOX=none: jobs run with all the rights of this service.");
-  if (config.faultPoints !== "")
+  if (config.faultPoints.length > 0) {
+    const points = config.faultPoints.map(({ name, action, pass }) => `${name}:${action}@${pass}`);
     log.warn(
       "fault_points",
-      `WARNING: FAULT=${config.faultPoints}: this process is told to kill or stop itself.`,
+      `WARNING: FAULT=${points.join(",")}: this process is told to kill or stop itself.`,
     );
+  }
 }
 
 /** Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke. */

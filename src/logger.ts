@@ -5,10 +5,11 @@ import { AppError } from "./errors.ts";
  * programs print is none of this (logs/).
  */
 
-const LEVELS = ["error", "warn", "info", "debug"] as const;
+/** From the gravest on. */
+export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
 
 /** error: somebody should look; warn: something was not as planned; info: what an operator wants unasked; debug: the rest. */
-type LogLevel = (typeof LEVELS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The `event` of every line there is. Dashboards match these: a name is never given a new meaning. */
 type ServiceEvent =
@@ -70,7 +71,7 @@ export type Logger = Readonly<Record<LogLevel, Write>> & {
 };
 
 export interface LoggerOptions {
-  /** The last level, in the order error, warn, info, debug, that is written. */
+  /** The last of LOG_LEVELS that is written. */
   readonly level: LogLevel;
   /** json: an object per line, for machines; text: for the eyes of one who started the service by hand. */
   readonly format: "json" | "text";
@@ -86,7 +87,7 @@ interface Line {
 }
 
 export function createLogger({ level, format, write }: LoggerOptions): Logger {
-  const enabled = LEVELS.slice(0, LEVELS.indexOf(level) + 1);
+  const enabled = LOG_LEVELS.slice(0, LOG_LEVELS.indexOf(level) + 1);
   const lineOf = format === "json" ? jsonLine : textLine;
   let dropped = 0;
   const put = (line: Line) => {
