@@ -189,6 +189,12 @@ export const VARIABLES = {
     { min: 1, max: 1_000_000_000 },
     "Ended jobs, with logs and files, are removed after this.",
   ),
+  maxStreams: integer(
+    "MAX_STREAMS",
+    5000,
+    { min: 1, max: MANY },
+    "Most log streams that one process serves at a time; one more is answered with 503.",
+  ),
   heartbeatSec: integer(
     "HEARTBEAT_SEC",
     15,
