@@ -87,6 +87,7 @@ export function stopDeadlineMs(config: Config): number {
   return config.drainSec * 1000 + STOP_MARGIN_MS;
 }
 
+/** Says at `warn` what no service for others should run with: SANDBOX=none, and FAULT. A line each. */
 export function warnOfDangers(config: Config, log: Logger): void {
   if (config.sandbox === "none")
     log.warn("unsandboxed", "WARNING: SANDBOX=none: jobs run with all the rights of this service.");

@@ -86,6 +86,10 @@ interface Line {
   readonly fields: LogFields;
 }
 
+/**
+ * A logger of lines up to `level`, each handed to `write` once. Lines that `write` loses are counted, and told of before the
+ * next one (`lines_dropped`). A text of more than MAX_TEXT_LENGTH characters is cut.
+ */
 export function createLogger({ level, format, write }: LoggerOptions): Logger {
   const enabled = LOG_LEVELS.slice(0, LOG_LEVELS.indexOf(level) + 1);
   const lineOf = format === "json" ? jsonLine : textLine;

@@ -57,6 +57,10 @@ interface SentEntry {
   answeredAtMs: number;
 }
 
+/**
+ * The log of one attempt on its way to the store: bytes of both streams in, entries of at most ENTRY_MAX_BYTES out, with seq
+ * from 1 on. Only close() and resendAfter() reject, with what `append` threw.
+ */
 export class LogCollector {
   readonly #options: LogCollectorOptions;
   readonly #now: () => number;

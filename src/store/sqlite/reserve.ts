@@ -41,6 +41,7 @@ const MAY_SPEND: ReadonlySet<string> = new Set([
   "requestCancel",
 ]);
 
+/** The file of RESERVE_BYTES zeros, whole or empty: held back, or spent until there is room to fill it again. */
 export class Reserve {
   readonly #path: string;
   readonly #file: number;
