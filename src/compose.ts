@@ -15,7 +15,7 @@ import type { Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 import { withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
-import { withStoreMetrics } from "./metrics/store-metrics.ts";
+import { countFence, withStoreMetrics } from "./metrics/store-metrics.ts";
 import { withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
@@ -136,6 +136,7 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     owner,
     leaseMs: timing.leaseMs,
     outageMs: config.outageSec * 1000,
+    onCutOff: (claim) => countFence(metrics, claim),
     onError: (error) => onError("lease keeper", error),
   });
   const reaper = createReaper(store, files, {
