@@ -54,7 +54,7 @@ export function readCommandLine(usage: string): CommandLine {
 /** Why the process ends, in words: a sentence where the error is ours, everything where it is a bug. */
 function logEnd(log: Logger, error: unknown): void {
   if (error instanceof AppError || error instanceof ListenError) log.error("fatal", error.message);
-  else log.error("fatal", `The start failed: ${messageOf(error)}`, { error });
+  else log.error("fatal", `The service cannot go on: ${messageOf(error)}`, { error });
 }
 
 /** Resolves when the process is to stop, which is logged; rejects when it cannot go on. */
@@ -100,14 +100,25 @@ export function warnOfDangers(config: Config, log: Logger): void {
   }
 }
 
-/** Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke. */
+/** Rejects with what was thrown where nobody catches it: nobody knows in what state that has left the process. */
+function untilUncaught(): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  process.on("uncaughtException", reject);
+  process.on("unhandledRejection", reject);
+  return promise;
+}
+
+/**
+ * Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke, by an
+ * error that nobody caught as well. Why is in the log, in one line.
+ */
 export async function exitCodeOf(
   config: Config,
   run: (config: Config, log: Logger) => Promise<void>,
 ): Promise<number> {
   const log = openLog(config);
   try {
-    await run(config, log);
+    await Promise.race([run(config, log), untilUncaught()]);
     log.info("stopped", "Stopped.");
     return 0;
   } catch (error) {
