@@ -44,7 +44,7 @@ export function composeApiPorts(
   const { store, files } = storage;
   const { worker, draining, closing } = context;
   const strict = config.strictRuntime;
-  const streams = new OpenStreams();
+  const streams = new OpenStreams(config.maxStreams);
   return {
     ...servingPorts(config, storage, { ...context, sseClients: () => streams.count }),
     store,

@@ -15,14 +15,15 @@ import type { Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 import { withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
-import { withStoreMetrics } from "./metrics/store-metrics.ts";
-import { parseFaultPoints, withFaultPoints } from "./platform/fault-points.ts";
+import { countFence, withStoreMetrics } from "./metrics/store-metrics.ts";
+import { withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
 import { makeRuntimeDirectory, removeRuntimeDirectory } from "./platform/runtime-directory.ts";
 import { createExecution, type OpenSandbox } from "./runner/execution.ts";
 import { createFailureReport } from "./runner/failures.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
+import { createRecoveryReport } from "./runner/recoveries.ts";
 import { createRunner } from "./runner/runner.ts";
 import { discoverRuntimes } from "./runtimes/discover.ts";
 import { createRuntimeRegistry } from "./runtimes/registry.ts";
@@ -63,7 +64,6 @@ export async function openStorage(
   onFatal: (error: AppError) => void,
 ): Promise<Storage> {
   await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
-  const points = parseFaultPoints(config.faultPoints);
   const files = await openLocalFiles(config.jobDataDir, {
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
@@ -71,10 +71,14 @@ export async function openStorage(
   const metrics = createMetrics();
   const driver = await openStore(config, timing, onFatal);
   // The points at which a process is to die are outermost: they stand between a call and its caller.
-  const store = withFaultPoints(withStoreMetrics(watched(driver, log), metrics), "store", points);
+  const store = withFaultPoints(
+    withStoreMetrics(watched(driver, log), metrics),
+    "store",
+    config.faultPoints,
+  );
   // The embedded store belongs to this process alone, so what is not committed in it now never will be.
   await removeAbandonedUploads(files, store, store.kind === "sqlite" ? 0 : ABANDONED_UPLOAD_MS);
-  return { store, files: withFaultPoints(files, "files", points), timing, metrics };
+  return { store, files: withFaultPoints(files, "files", config.faultPoints), timing, metrics };
 }
 
 async function openStore(
@@ -132,6 +136,7 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     owner,
     leaseMs: timing.leaseMs,
     outageMs: config.outageSec * 1000,
+    onCutOff: (claim) => countFence(metrics, claim),
     onError: (error) => onError("lease keeper", error),
   });
   const reaper = createReaper(store, files, {
@@ -139,8 +144,7 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     retentionMs: config.retentionSec * 1000,
     abandonedUploadMs: ABANDONED_UPLOAD_MS,
     isDead: isDeadNeighbour,
-    onRecovered: (answer) =>
-      log.warn("jobs_recovered", `Recovered jobs of dead workers: ${JSON.stringify(answer)}`),
+    onRecovered: createRecoveryReport(log),
     onError: (error) => onError("reaper", error),
   });
   const execution = createExecution({
@@ -172,7 +176,7 @@ export async function openSandbox(config: Config): Promise<OpenSandbox> {
   const runtimeDir = await makeRuntimeDirectory();
   const sandbox = await createSandbox(config, runtimeDir);
   return {
-    sandbox: withFaultPoints(sandbox, "sandbox", parseFaultPoints(config.faultPoints)),
+    sandbox: withFaultPoints(sandbox, "sandbox", config.faultPoints),
     egress: createLocalEgress({
       directory: runtimeDir,
       extraAddresses: config.netExtraAddresses,

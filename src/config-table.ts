@@ -13,6 +13,7 @@ import {
   text,
 } from "./config-variable.ts";
 import { NET_POLICY_KINDS } from "./jobs/net-policy.ts";
+import { LOG_LEVELS } from "./logger.ts";
 
 const MANY = 1_000_000;
 
@@ -188,6 +189,12 @@ export const VARIABLES = {
     { min: 1, max: 1_000_000_000 },
     "Ended jobs, with logs and files, are removed after this.",
   ),
+  maxStreams: integer(
+    "MAX_STREAMS",
+    5000,
+    { min: 1, max: MANY },
+    "Most log streams that one process serves at a time; one more is answered with 503.",
+  ),
   heartbeatSec: integer(
     "HEARTBEAT_SEC",
     15,
@@ -214,9 +221,9 @@ export const VARIABLES = {
   ),
   logLevel: choice(
     "LOG_LEVEL",
-    ["error", "warn", "info", "debug"],
+    LOG_LEVELS,
     "info",
-    "What of the service's own log is written: this level and those before it, of error, warn, info, debug.",
+    `What of the service's own log is written: this level and those before it, of ${LOG_LEVELS.join(", ")}.`,
   ),
   logFormat: choice(
     "LOG_FORMAT",

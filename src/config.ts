@@ -1,6 +1,8 @@
 import { VARIABLES } from "./config-table.ts";
 import type { Variable } from "./config-variable.ts";
+import { messageOf } from "./errors.ts";
 import type { SpecBounds } from "./jobs/limits.ts";
+import { type FaultPoint, parseFaultPoints } from "./platform/fault-points.ts";
 
 /*
  * The configuration: the table of every environment variable (config-table.ts), read here and nowhere else. A value that does not parse
@@ -28,7 +30,7 @@ export interface Config extends VariableValues {
   /** PATH, for finding the runtimes of this machine. */
   readonly searchPath: string;
   /** FAULT, which only test runs set: see platform/fault-points.ts. Not in the table, for it is no setting. */
-  readonly faultPoints: string;
+  readonly faultPoints: readonly FaultPoint[];
 }
 
 /** The bounds whose default must not be above their ceiling, as [default, ceiling]. */
@@ -62,6 +64,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       );
     }
   }
+  const faultPoints = readFaultPoints(environment["FAULT"] ?? "", problems);
   if (problems.length > 0) throw new ConfigError(problems);
   // Every field of the table was filled by the parser that the table gives for it.
   const config = values as unknown as VariableValues;
@@ -83,8 +86,18 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     ...config,
     bounds,
     searchPath: environment["PATH"] ?? "",
-    faultPoints: environment["FAULT"] ?? "",
+    faultPoints,
   };
+}
+
+/** Adds to `problems` where the text is malformed. */
+function readFaultPoints(text: string, problems: string[]): readonly FaultPoint[] {
+  try {
+    return parseFaultPoints(text);
+  } catch (error) {
+    problems.push(`FAULT cannot be read: ${messageOf(error)}.`);
+    return [];
+  }
 }
 
 function isLoopback(host: string): boolean {

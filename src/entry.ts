@@ -54,7 +54,7 @@ export function readCommandLine(usage: string): CommandLine {
 /** Why the process ends, in words: a sentence where the error is ours, everything where it is a bug. */
 function logEnd(log: Logger, error: unknown): void {
   if (error instanceof AppError || error instanceof ListenError) log.error("fatal", error.message);
-  else log.error("fatal", `The start failed: ${messageOf(error)}`, { error });
+  else log.error("fatal", `The service cannot go on: ${messageOf(error)}`, { error });
 }
 
 /** Resolves when the process is to stop, which is logged; rejects when it cannot go on. */
@@ -87,24 +87,38 @@ export function stopDeadlineMs(config: Config): number {
   return config.drainSec * 1000 + STOP_MARGIN_MS;
 }
 
+/** Says at `warn` what no service for others should run with: SANDBOX=none, and FAULT. A line each. */
 export function warnOfDangers(config: Config, log: Logger): void {
   if (config.sandbox === "none")
     log.warn("unsandboxed", "WARNING: SANDBOX=none: jobs run with all the rights of this service.");
-  if (config.faultPoints !== "")
+  if (config.faultPoints.length > 0) {
+    const points = config.faultPoints.map(({ name, action, pass }) => `${name}:${action}@${pass}`);
     log.warn(
       "fault_points",
-      `WARNING: FAULT=${config.faultPoints}: this process is told to kill or stop itself.`,
+      `WARNING: FAULT=${points.join(",")}: this process is told to kill or stop itself.`,
     );
+  }
 }
 
-/** Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke. */
+/** Rejects with what was thrown where nobody catches it: nobody knows in what state that has left the process. */
+function untilUncaught(): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  process.on("uncaughtException", reject);
+  process.on("unhandledRejection", reject);
+  return promise;
+}
+
+/**
+ * Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke, by an
+ * error that nobody caught as well. Why is in the log, in one line.
+ */
 export async function exitCodeOf(
   config: Config,
   run: (config: Config, log: Logger) => Promise<void>,
 ): Promise<number> {
   const log = openLog(config);
   try {
-    await run(config, log);
+    await Promise.race([run(config, log), untilUncaught()]);
     log.info("stopped", "Stopped.");
     return 0;
   } catch (error) {

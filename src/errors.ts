@@ -17,6 +17,7 @@ export type ErrorCode =
   | "sandbox_error"
   | "store_unavailable"
   | "storage_full"
+  | "too_many_streams"
   | "draining"
   | "internal";
 

@@ -5,10 +5,11 @@ import { AppError } from "./errors.ts";
  * programs print is none of this (logs/).
  */
 
-const LEVELS = ["error", "warn", "info", "debug"] as const;
+/** From the gravest on. */
+export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
 
 /** error: somebody should look; warn: something was not as planned; info: what an operator wants unasked; debug: the rest. */
-type LogLevel = (typeof LEVELS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The `event` of every line there is. Dashboards match these: a name is never given a new meaning. */
 type ServiceEvent =
@@ -25,7 +26,7 @@ type ServiceEvent =
   | "runtimes_found"
   | "store_away"
   | "store_back"
-  | "jobs_recovered"
+  | "job_recovered"
   | "step_failed"
   | "job_submitted"
   | "job_cancel_asked"
@@ -70,7 +71,7 @@ export type Logger = Readonly<Record<LogLevel, Write>> & {
 };
 
 export interface LoggerOptions {
-  /** The last level, in the order error, warn, info, debug, that is written. */
+  /** The last of LOG_LEVELS that is written. */
   readonly level: LogLevel;
   /** json: an object per line, for machines; text: for the eyes of one who started the service by hand. */
   readonly format: "json" | "text";
@@ -85,8 +86,12 @@ interface Line {
   readonly fields: LogFields;
 }
 
+/**
+ * A logger of lines up to `level`, each handed to `write` once. Lines that `write` loses are counted, and told of before the
+ * next one (`lines_dropped`). A text of more than MAX_TEXT_LENGTH characters is cut.
+ */
 export function createLogger({ level, format, write }: LoggerOptions): Logger {
-  const enabled = LEVELS.slice(0, LEVELS.indexOf(level) + 1);
+  const enabled = LOG_LEVELS.slice(0, LOG_LEVELS.indexOf(level) + 1);
   const lineOf = format === "json" ? jsonLine : textLine;
   let dropped = 0;
   const put = (line: Line) => {

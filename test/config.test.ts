@@ -62,6 +62,17 @@ test("each kind of variable is read from its text", () => {
   ]);
 });
 
+test("fault points are read from FAULT, and a malformed one stops the start", () => {
+  expect(loadConfig({}).faultPoints).toEqual([]);
+  expect(loadConfig({ FAULT: "store.claim.after:kill" }).faultPoints).toEqual([
+    { name: "store.claim.after", action: "kill", pass: 1 },
+  ]);
+  expect(problemsOf({ FAULT: "store.claim:kill", PORT: "x" })).toEqual([
+    expect.stringContaining("PORT"),
+    'FAULT cannot be read: "store.claim:kill" is no fault point; one is store.claim.after:kill.',
+  ]);
+});
+
 const BAD_VALUES: readonly (readonly [name: string, value: string, expected: string])[] = [
   ["PORT", "65536", "a whole number from 0 to 65535"],
   ["PORT", "-1", "a whole number from 0 to 65535"],

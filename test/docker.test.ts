@@ -139,6 +139,21 @@ describe("the options of the container", () => {
     },
   );
 
+  test("compose.yaml's worker tells its metrics to its network, and not to the host's", () => {
+    const { services } = Bun.YAML.parse(read("compose.yaml")) as {
+      services: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    };
+    const { environment, expose, ports, healthcheck, network_mode } = services["worker"] ?? {};
+    const { HOST, ...rest } = environment as Readonly<Record<string, string>>;
+    // The image's, which is every address of the container.
+    expect(HOST).toBeUndefined();
+    const config = loadConfig({ HOST: "0.0.0.0", ...rest });
+    expect(config).toMatchObject({ metricsPort: 9101, allowedHosts: ["worker"] });
+    expect([expose, ports, network_mode]).toEqual([["9101"], undefined, undefined]);
+    expect(JSON.stringify(healthcheck)).toContain("127.0.0.1:9101/livez");
+    expect(read("README.md")).toContain("`worker:9101`");
+  });
+
   test("docker/README.md has a row for each", () => {
     const rows = found(read("docker/README.md"), /^\| `([^`]+)`/gm);
     expect(OPTIONS.filter((option) => !rows.includes(option))).toEqual([]);

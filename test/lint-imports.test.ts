@@ -109,6 +109,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
     file: "src/metrics/imports.ts",
     allowed: [
       "./runs.ts",
+      "../api/ports.ts",
       "../jobs/job.ts",
       "../sandbox/sandbox.ts",
       "../store/store.ts",
@@ -199,8 +200,15 @@ const IMPORT_RULES: readonly ImportRule[] = [
   },
   {
     file: "src/config-imports.ts",
-    allowed: ["./errors.ts", "./jobs/limits.ts", "./config-variable.ts", "node:path"],
-    refused: ["./compose.ts", "./api/app.ts", "ioredis"],
+    allowed: [
+      "./errors.ts",
+      "./jobs/limits.ts",
+      "./config-variable.ts",
+      "./logger.ts",
+      "./platform/fault-points.ts",
+      "node:path",
+    ],
+    refused: ["./compose.ts", "./api/app.ts", "./platform/spawn.ts", "ioredis"],
   },
   {
     file: "src/compose.ts",

@@ -24,6 +24,7 @@ export interface Api {
   readonly routes: readonly string[];
 }
 
+/** The API of the service, with every route there is. Nothing is started. */
 export function createApi(ports: ApiPorts): Api {
   return serving(ports, (logOf) => {
     const parts: RoutePorts = { ...ports, logOf };

@@ -105,8 +105,9 @@ async function stream(
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
+  const onOver = ports.streams.enter();
   const log = ports.logOf(request).child({ job_id: id });
-  return new Response(streamBody(logged(ports.streams.counted(steps), log), gone), {
+  return new Response(streamBody(logged(steps, log), { gone, onOver }), {
     headers: {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-store, no-transform",
@@ -131,10 +132,13 @@ async function* logged(
   }
 }
 
-/** Pulled by the client's own pace: a slow one holds one page of the log, and no queue. */
+/**
+ * Pulled by the client's own pace: a slow one holds one page of the log, and no queue. `onOver` is called when nothing more
+ * is sent: after the last step, or when the client is gone, also where it has not read anything.
+ */
 function streamBody(
   steps: AsyncGenerator<FollowStep, FollowEnd>,
-  gone: AbortController,
+  { gone, onOver }: { readonly gone: AbortController; readonly onOver: () => void },
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let isOpen = false;
@@ -146,15 +150,20 @@ function streamBody(
         controller.enqueue(encoder.encode(STREAM_OPENING));
         return;
       }
-      const step = await steps.next();
+      const step = await steps.next().catch((error: unknown) => {
+        onOver();
+        throw error;
+      });
       if (step.done !== true) {
         controller.enqueue(encoder.encode(frameStep(step.value)));
         return;
       }
+      onOver();
       if (step.value === "stopped") controller.enqueue(encoder.encode(frameRestart(Math.random())));
       controller.close();
     },
     async cancel() {
+      onOver();
       gone.abort();
       await steps.return("over");
     },

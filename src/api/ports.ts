@@ -11,7 +11,7 @@ import type { OpenStreams } from "./open-streams.ts";
 import type { UploadLimits } from "./upload.ts";
 
 /** One request that was answered. */
-interface AnsweredRequest {
+export interface AnsweredRequest {
   readonly method: string;
   /** The pattern that the path fits, such as `/jobs/:id`; null where it fits none. */
   readonly route: string | null;

@@ -19,12 +19,19 @@ const STATUS: Record<ErrorCode, { readonly status: number; readonly title: strin
   sandbox_error: { status: 500, title: "The sandbox failed" },
   draining: { status: 503, title: "The server is shutting down" },
   sandbox_unavailable: { status: 503, title: "No sandbox to run jobs in" },
+  too_many_streams: { status: 503, title: "Too many log streams are open" },
   store_unavailable: { status: 503, title: "The job store does not answer" },
-  storage_full: { status: 507, title: "The disk is full" },
+  storage_full: { status: 507, title: "The store is full" },
 };
 
-/** Seconds after which a 503 may be tried again, where the error does not say. */
-const DEFAULT_RETRY_AFTER_SEC = 5;
+/**
+ * Seconds after which a request may be tried again, where the error does not say. A store that is away comes back by
+ * itself; a full one waits for somebody to make room.
+ */
+const RETRY_AFTER_SEC: ReadonlyMap<number, number> = new Map([
+  [503, 5],
+  [507, 30],
+]);
 
 const STORE_AWAY =
   "The job store does not answer at the moment; what was sent may or may not be stored.";
@@ -50,8 +57,8 @@ export function problemResponse(error: unknown, request: Request, requestId: str
     "Content-Type": "application/problem+json",
     "Cache-Control": "no-store",
   };
-  const retryAfterSec = known.retryAfterSec ?? (status === 503 ? DEFAULT_RETRY_AFTER_SEC : null);
-  if (retryAfterSec !== null) headers["Retry-After"] = String(retryAfterSec);
+  const retryAfterSec = known.retryAfterSec ?? RETRY_AFTER_SEC.get(status);
+  if (retryAfterSec !== undefined) headers["Retry-After"] = String(retryAfterSec);
   if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="job-runner"';
   const body = {
     type: `urn:job-runner:problem:${known.code}`,

@@ -6,6 +6,7 @@ export interface Pulse {
   isLate(): boolean;
 }
 
+/** A pulse that has not beaten yet. It goes by the monotonic clock. */
 export function createPulse(): Pulse {
   let dueAtMs = Number.POSITIVE_INFINITY;
   return {

@@ -50,6 +50,7 @@ export type LogEntry = EntryId &
 /** Why a job runs again: its worker died, or handed it back on a drain. */
 export type AttemptReason = "worker_lost" | "worker_drained";
 
+/** The order of a log, by epoch and then by seq: below 0 where `a` comes first, 0 for the same id. */
 export function compareEntryIds(a: EntryId, b: EntryId): number {
   return a.epoch - b.epoch || a.seq - b.seq;
 }

@@ -22,8 +22,11 @@ const ENTRY_TARGET_BYTES = 32 * 1024;
 const ENTRY_MAX_BYTES = 64 * 1024;
 /** How much output may wait for the store. */
 const BUFFER_MAX_BYTES = 1024 * 1024;
-/** The same for a program that writes single bytes, each of which costs an object here. */
-const BUFFER_MAX_FRAMES = 8192;
+/**
+ * The same for a program that writes single bytes, now to one stream and now to the other: each costs an object here, and
+ * again in every reader of the entry (OBJECT_BYTES), which holds no more of them than this, and one or two.
+ */
+const BUFFER_MAX_FRAMES = 1_000;
 /** Once output is dropped, the pipe is read at most a thousand times a second, which is 64 MiB. */
 const DROPPING_PAUSE_MS = 1;
 /** How much and how long answered entries are kept, for a store that loses its last second in a crash. */
@@ -54,6 +57,10 @@ interface SentEntry {
   answeredAtMs: number;
 }
 
+/**
+ * The log of one attempt on its way to the store: bytes of both streams in, entries of at most ENTRY_MAX_BYTES out, with seq
+ * from 1 on. Only close() and resendAfter() reject, with what `append` threw.
+ */
 export class LogCollector {
   readonly #options: LogCollectorOptions;
   readonly #now: () => number;
@@ -182,10 +189,10 @@ export class LogCollector {
     return this.#markedDroppedBytes === 0 || this.#closing;
   }
 
-  /** Waits until the next entry is due. */
+  /** Waits until the next entry is due; at once where the program waits for room. */
   async #gather(): Promise<void> {
     const dueAtMs = this.#lastSentAtMs + BATCH_INTERVAL_MS;
-    while (!this.#closing && this.#bufferedBytes < ENTRY_TARGET_BYTES) {
+    while (!this.#closing && this.#bufferedBytes < ENTRY_TARGET_BYTES && !this.#isFull()) {
       const waitMs = dueAtMs - this.#now();
       if (waitMs <= 0) return;
       this.#wakePump = Promise.withResolvers();

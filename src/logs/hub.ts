@@ -31,6 +31,7 @@ const QUIET_LOOK_MS = 15_000;
 /** What the hub needs of a store. */
 export type HubStore = Pick<Store, "get" | "readLog" | "waitForEntries">;
 
+/** The logs of a store, for all who read them in one process. A reader's pages are of about PAGE_BYTES. */
 export interface LogHub {
   /** The entry with just this id, or null. Throws AppError `store_unavailable`. */
   find(jobId: string, id: EntryId): Promise<LogEntry | null>;

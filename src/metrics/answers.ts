@@ -1,18 +1,12 @@
-import type { ErrorCode } from "../errors.ts";
+import type { AnsweredRequest } from "../api/ports.ts";
 import type { Metrics } from "./metrics.ts";
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
-/** Counts one answer of the API. `route` is the pattern that the path fits, null where it fits none. */
+/** Counts one answer of the API. */
 export function countAnswer(
   { httpRequests, submits }: Pick<Metrics, "httpRequests" | "submits">,
-  answer: {
-    readonly method: string;
-    readonly route: string | null;
-    readonly status: number;
-    readonly code: ErrorCode | null;
-    readonly isReplay: boolean;
-  },
+  answer: AnsweredRequest,
 ): void {
   const { method, route, status, code, isReplay } = answer;
   httpRequests.inc({

@@ -59,7 +59,10 @@ function counters(registry: Registry) {
       "Jobs of dead workers that this process has found, by what became of them.",
       ["became"],
     ),
-    runsFenced: counter("fenced_runs", "Runs stopped because their lease was someone else's."),
+    runsFenced: counter(
+      "fenced_runs",
+      "Runs stopped because their lease was someone else's, or may have been after so long without the store.",
+    ),
     logBytes: counter("log_bytes", "Output of programs that the store has taken."),
     logDroppedBytes: counter("log_dropped_bytes", "Output of programs that was dropped."),
     storeErrors: counter("store_errors", "Calls of the store that failed.", ["operation", "code"]),

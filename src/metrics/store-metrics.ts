@@ -64,6 +64,14 @@ export function withStoreMetrics(store: Store, metrics: Metrics): Store {
   };
 }
 
+/** Counts a run that is given up for its lease, once whoever says so and however often. */
+export function countFence(
+  { runs, runsFenced }: Pick<Metrics, "runs" | "runsFenced">,
+  claim: HeldClaim,
+): void {
+  if (runs.fence(claim)) runsFenced.inc();
+}
+
 /** Counts what an answer tells, once however often it is given, and hands it on. */
 class StoreObserver {
   readonly #metrics: Metrics;
@@ -130,6 +138,6 @@ class StoreObserver {
   }
 
   #fence(claim: HeldClaim): void {
-    if (this.#metrics.runs.fence(claim)) this.#metrics.runsFenced.inc();
+    countFence(this.#metrics, claim);
   }
 }

@@ -27,17 +27,17 @@ export interface LeaseKeeperOptions {
   readonly leaseMs: number;
   /** Runs are fenced when the store has not answered for this long: others may have them by now. */
   readonly outageMs: number;
+  /** Told of each run that is fenced for that; the store's own answers fence without it. */
+  readonly onCutOff?: (claim: HeldClaim) => void;
   readonly onError: (error: unknown) => void;
 }
 
 /** Keeps the leases of all runs of one process by a regular beat, and brings back what the store says about them. */
 export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): LeaseKeeper {
-  const { owner, leaseMs, outageMs, onError } = options;
+  const { owner, leaseMs, outageMs, onCutOff, onError } = options;
   const held = new Set<HeldRun>();
   const recent = createRecentEnds(onError);
   const stopping = new AbortController();
-  let fencing: NodeJS.Timeout | undefined;
-  let isCutOff = false;
   let loop: Promise<void> = Promise.resolve();
 
   const tell = (runs: readonly HeldRun[], answer: BeatAnswer) => {
@@ -57,24 +57,22 @@ export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): Le
     const answer = await store.beat({ owner, held: runs.map(claimOf), ended });
     tell(runs, answer);
     recent.settle(startedAtMs, answer.unfinished);
-    restartOutageClock();
+    outage.restart();
   };
 
-  /** A clock of its own, not a look after each failure: a call to a store that is away takes seconds to fail. */
-  const restartOutageClock = () => {
-    clearTimeout(fencing);
-    isCutOff = false;
-    fencing = setTimeout(() => {
-      isCutOff = true;
-      for (const run of held) run.fence();
-    }, outageMs);
+  const cutOff = (run: HeldRun) => {
+    onCutOff?.(claimOf(run));
+    run.fence();
   };
+  const outage = createOutageClock(outageMs, () => {
+    for (const run of held) cutOff(run);
+  });
 
   return {
     name: "lease keeper",
     hold(run) {
       held.add(run);
-      if (isCutOff) run.fence();
+      if (outage.hasBegun) cutOff(run);
     },
     drop: (run) => void held.delete(run),
     ended(run, end) {
@@ -82,15 +80,38 @@ export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): Le
       recent.add(claimOf(run), end);
     },
     async start() {
-      restartOutageClock();
+      outage.restart();
       const intervalMs = Math.min(BEAT_INTERVAL_MS, leaseMs / 3);
       loop = repeat(beat, { intervalMs, signal: stopping.signal, onError });
     },
     async stop() {
       stopping.abort();
       await loop;
-      clearTimeout(fencing);
+      outage.stop();
     },
+  };
+}
+
+/**
+ * Calls `onOutage` when it has not been restarted for `outageMs`. A clock of its own, not a look after each failure: a call
+ * to a store that is away takes seconds to fail.
+ */
+function createOutageClock(outageMs: number, onOutage: () => void) {
+  let timer: NodeJS.Timeout | undefined;
+  let hasBegun = false;
+  return {
+    get hasBegun() {
+      return hasBegun;
+    },
+    restart(): void {
+      clearTimeout(timer);
+      hasBegun = false;
+      timer = setTimeout(() => {
+        hasBegun = true;
+        onOutage();
+      }, outageMs);
+    },
+    stop: () => clearTimeout(timer),
   };
 }
 

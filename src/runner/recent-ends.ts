@@ -37,6 +37,10 @@ interface RecentEnd {
   endedAtMs: number;
 }
 
+/**
+ * Remembers ends for UNSAFE_MS, and no more of them than MAX_REMEMBERED or MAX_REMEMBERED_BYTES. `onError` is told why one
+ * could not be stored again; it is then asked about again until it is forgotten.
+ */
 export function createRecentEnds(onError: (error: unknown) => void): RecentEnds {
   let recent: RecentEnd[] = [];
   let keptBytes = 0;

@@ -30,14 +30,25 @@ describe("each code", () => {
       expect(response.status).toBe(status);
       const detail = code === "store_unavailable" ? expect.not.stringContaining("Why.") : "Why.";
       expect(await response.json()).toMatchObject({ code, status, detail, errors: [] });
-      expect(response.headers.has("retry-after")).toBe(status === 503);
+      expect(response.headers.has("retry-after")).toBe([503, 507].includes(status));
       expect(response.headers.has("www-authenticate")).toBe(status === 401);
     });
 });
 
-test("a 503 says when to come back, where that is known", () => {
-  const error = new AppError("sandbox_unavailable", "No bwrap.", { retryAfterSec: 30 });
-  expect(problemResponse(error, request, "").headers.get("retry-after")).toBe("30");
+test("a 503 or 507 says when to come back: what the error knows of it, else soon, and later where somebody must make room", () => {
+  const known = { retryAfterSec: 42 };
+  for (const [error, expected] of [
+    [new AppError("sandbox_unavailable", "No bwrap.", known), "42"],
+    [new AppError("storage_full", "No room.", known), "42"],
+    [new AppError("store_unavailable", "No answer."), "5"],
+    [new AppError("storage_full", "No room."), "30"],
+  ] as const)
+    expect(problemResponse(error, request, "").headers.get("retry-after")).toBe(expected);
+});
+
+test("a full store is called that, whichever disk or memory it is", async () => {
+  const response = problemResponse(new AppError("storage_full", "No room."), request, "");
+  expect(await response.json()).toMatchObject({ title: "The store is full" });
 });
 
 test("what is no error of ours is a 500 that keeps its text to itself", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { getJob, snapshot, submitPython, waitForEnd } from "../support/client.ts";
 import { processesWith } from "../support/guests.ts";
+import { Scrape } from "../support/prometheus-text.ts";
 import { hasRedisServer, startRedisServer } from "../support/redis-server.ts";
 import {
   freshDataDir,
@@ -53,6 +54,12 @@ async function expectRerunOnce(url: string, id: string, marker: string): Promise
   expect(processesWith(marker)).toEqual([]);
 }
 
+/** What the server has counted of the jobs of dead workers. */
+async function recoveries(url: string): Promise<Readonly<Record<string, number>>> {
+  const scrape = new Scrape(await (await fetch(`${url}/metrics`)).text());
+  return scrape.nonZero("jobrunner_recovered_jobs_total");
+}
+
 const newMarker = () => String(10_000_000 + Math.floor(Math.random() * 80_000_000));
 
 describe("kill -9", () => {
@@ -81,6 +88,11 @@ describe("kill -9", () => {
       await readUntil(service.url, id, new RegExp(`data: attempt ${attempt}\n`));
       await service.kill9();
       service = await startService({ dataDir });
+      // Which the server says of each such job, and counts.
+      const status = attempt === 1 ? "queued" : "lost";
+      const recovery = await service.said(/^.*"job_recovered".*$/m);
+      expect(JSON.parse(recovery[0])).toMatchObject({ level: "warn", job_id: id, status });
+      expect(await recoveries(service.url)).toEqual({ [attempt === 1 ? "requeued" : "lost"]: 1 });
     }
     const job = await waitForEnd(service.url, id);
     expect(job).toMatchObject({ status: "lost", reason: "worker_lost", attempt: 2 });

@@ -158,6 +158,29 @@ test("on a terminal the lines are text", async () => {
   expect(screen).toMatch(/^\d\d:\d\d:\d\dZ info {2}Listening on http:\S+ \(store: sqlite\)\r$/m);
 }, 60_000);
 
+test.each([
+  ["is thrown", "setTimeout(() => { throw new TypeError('a bug') }, 1)"],
+  ["a promise is rejected with", "void Promise.reject(new TypeError('a bug'))"],
+])("an error that %s where nobody catches it is one line, and the end", async (_how, breaking) => {
+  const program = `
+    import { loadConfig } from "./src/config.ts";
+    import { exitCodeOf } from "./src/entry.ts";
+    const run = async () => { ${breaking}; await new Promise((resolve) => setTimeout(resolve, 60_000)) };
+    process.exit(await exitCodeOf(loadConfig({}), run));
+  `;
+  const child = Bun.spawn([process.execPath, "-e", program], { cwd: ROOT, stderr: "pipe" });
+  const lines = parseLog(await new Response(child.stderr).text());
+  expect(await child.exited).toBe(1);
+  expect(lines).toEqual([
+    expect.objectContaining({
+      level: "error",
+      event: "fatal",
+      message: "The service cannot go on: a bug",
+      error: expect.stringMatching(/^TypeError: a bug\n +at /),
+    }),
+  ]);
+});
+
 test("a configuration that is not understood is answered in plain words, and without the password", async () => {
   const child = Bun.spawn([process.execPath, "run", "src/main.ts"], {
     cwd: ROOT,

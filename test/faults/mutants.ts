@@ -51,7 +51,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "no reconcile: a forgotten end is not made again",
     file: "src/runner/lease.ts",
-    takeOut: "      recent.settle(startedAtMs, answer.unfinished);",
+    takeOut: "    recent.settle(startedAtMs, answer.unfinished);",
     putIn: "",
     rows: ["host crash"],
   },
@@ -86,7 +86,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "a worker that is cut off does not end its runs",
     file: "src/runner/lease.ts",
-    takeOut: "      for (const run of held) run.fence();",
+    takeOut: "    for (const run of held) cutOff(run);",
     putIn: "",
     rows: ["black-hole"],
   },

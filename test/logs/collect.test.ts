@@ -94,6 +94,32 @@ describe("collecting a log", () => {
     }
   });
 
+  test("single bytes of both streams in turn make entries of a thousand pieces, whatever the store's pace", async () => {
+    const log = new MemoryLog();
+    const stored = Promise.withResolvers<void>();
+    log.answer = async () => {
+      await stored.promise;
+      return { kind: "stored" };
+    };
+    const collector = log.collector();
+    let isWritten = false;
+    const writing = (async () => {
+      for (let index = 0; index < 5_000; index++)
+        await collector.write(index % 2 === 0 ? "stdout" : "stderr", Buffer.from("x"));
+      isWritten = true;
+    })();
+    // The program is held back meanwhile.
+    for (let turn = 0; turn < 20_000; turn++) await Promise.resolve();
+    expect(isWritten).toBe(false);
+    stored.resolve();
+    await writing;
+    await collector.close();
+    const counts = log.entries.map(({ body }) => (body.kind === "frames" ? body.frames.length : 0));
+    expect(counts.reduce((sum, count) => sum + count)).toBe(5_000);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(1_002);
+    expect(Math.max(...counts)).toBeGreaterThan(900);
+  });
+
   test("past the cap the log stays a prefix, and the rest is counted and marked", async () => {
     const log = new MemoryLog();
     const collector = log.collector(10);

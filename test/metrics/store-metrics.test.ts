@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 
 import { AppError } from "../../src/errors.ts";
 import { createMetrics, type Metrics } from "../../src/metrics/metrics.ts";
-import { withStoreMetrics } from "../../src/metrics/store-metrics.ts";
+import { countFence, withStoreMetrics } from "../../src/metrics/store-metrics.ts";
 import type { LeaseKey, Store } from "../../src/store/store.ts";
 import {
   appendText,
@@ -97,10 +97,20 @@ describe("runs", () => {
     await store.beat({ owner: "a", held: [lease] });
     await store.beat({ owner: "a", held: [lease] });
     expect(await finish(lease)).toEqual({ kind: "fenced" });
+    countFence(metrics, lease);
     await store.release(lease);
     await store.beat({ owner: "a", held: [lease] });
     expect(await sum("fenced_runs_total")).toBe(1);
     expect(await nonZero("jobs_ended_total")).toEqual({});
+  });
+
+  test("that this process gives up by itself are counted once, though the store says so later", async () => {
+    const lease = await runningJob(store, "a");
+    countFence(metrics, lease);
+    countFence(metrics, lease);
+    await workshop.store.releaseOwner("a");
+    await store.beat({ owner: "a", held: [lease] });
+    expect(await sum("fenced_runs_total")).toBe(1);
   });
 });
 

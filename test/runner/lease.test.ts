@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 
+import { AppError } from "../../src/errors.ts";
 import type { JobRecord } from "../../src/jobs/job.ts";
 import { createLeaseKeeper } from "../../src/runner/lease.ts";
+import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 
 let workshop: Workshop;
@@ -91,4 +93,25 @@ test("of two claims of one job only the old one is fenced, and only the new one 
   await renewed.cancelled;
   await leases.stop();
   expect([again.id, wronged]).toEqual([old.run.id, ""]);
+});
+
+test("without the store for so long every run is given up and told of, also one that comes then", async () => {
+  const cutOff: unknown[] = [];
+  const away = () => Promise.reject(new AppError("store_unavailable", "No answer."));
+  const leases = createLeaseKeeper(overridden(workshop.store, { beat: away }), {
+    owner: "e",
+    leaseMs: 60,
+    outageMs: 100,
+    onCutOff: (run) => cutOff.push(run),
+    onError: () => undefined,
+  });
+  await leases.start();
+  const early = heldRun(await claim("e"));
+  leases.hold(early.run);
+  await early.fenced;
+  const late = heldRun(await claim("e"));
+  leases.hold(late.run);
+  await late.fenced;
+  await leases.stop();
+  expect(cutOff).toEqual([early, late].map(({ run: { id, epoch } }) => ({ id, epoch })));
 });

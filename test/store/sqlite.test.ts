@@ -158,6 +158,24 @@ describe("the SQLite file", () => {
     });
   });
 
+  test("tells once what became of the jobs that were running when it was last open", async () => {
+    const store = await openAt(freshPath());
+    const lost = await runningJob(store);
+    const once = await reopen(store);
+    expect(await once.sweep()).toEqual({ requeued: [lost.id], lost: [], cancelled: [] });
+    expect(await once.sweep()).toEqual({ requeued: [], lost: [], cancelled: [] });
+    await claimJob(once, lost.id);
+    const cancelled = await runningJob(once);
+    await once.requestCancel(cancelled.id);
+    const requeued = await runningJob(once);
+    const twice = await reopen(once);
+    expect(await twice.sweep()).toEqual({
+      requeued: [requeued.id],
+      lost: [lost.id],
+      cancelled: [cancelled.id],
+    });
+  });
+
   test("gives crashed jobs back in the order in which they were submitted", async () => {
     const store = await openAt(freshPath());
     const ids: string[] = [];

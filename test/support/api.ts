@@ -32,7 +32,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     reasonsNotReady: () => [],
     storeStats: () => workshop.store.stats(),
     slots: () => null,
-    streams: new OpenStreams(),
+    streams: new OpenStreams(100),
     metrics: () => Promise.resolve(""),
     onAnswer: () => undefined,
     specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"] },

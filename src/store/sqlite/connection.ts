@@ -14,6 +14,17 @@ export class Connection {
     return this.#database.isTransaction;
   }
 
+  /** Does `work`, in which a statement fails (SQLITE_BUSY) or does less where it would have waited for another's lock. */
+  withoutWaiting(work: () => void): void {
+    const waitMs = this.get<{ timeout: number }>("PRAGMA busy_timeout")?.timeout ?? 0;
+    this.exec("PRAGMA busy_timeout = 0");
+    try {
+      work();
+    } finally {
+      this.exec(`PRAGMA busy_timeout = ${waitMs.toString()}`);
+    }
+  }
+
   /** Runs statements that give no rows and are not worth keeping prepared. */
   exec(sql: string): void {
     this.#database.exec(sql);

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../errors.ts";
+import type { SweepAnswer } from "../store.ts";
 
 /*
  * What the store and its two threads say to each other. Everything is plain data: records as JSON text, log entries as
@@ -36,9 +37,13 @@ export type ToThread =
   | { readonly kind: "close" };
 
 export type FromThread =
-  | { readonly kind: "opened" }
+  /** With what became of the jobs that the file's owner before this one was running; the reader finds none. */
+  | { readonly kind: "opened"; readonly recovered: SweepAnswer }
   /** The database could not be opened; the thread has ended. */
   | { readonly kind: "refused"; readonly failure: Failure }
   /** One for each of the calls, in their order. */
   | { readonly kind: "results"; readonly results: readonly CallResult[] }
   | { readonly kind: "closed" };
+
+/** What a file tells in which nothing was running. */
+export const NOTHING_RECOVERED: SweepAnswer = { requeued: [], lost: [], cancelled: [] };

@@ -26,7 +26,8 @@ import type { Call, CallResult } from "./messages.ts";
 export const RESERVE_BYTES = 8 * 1024 * 1024;
 /** A disk that was full is tried again no more often than this. */
 const REFILL_INTERVAL_MS = 2_000;
-const MARGIN_BYTES = 1024 * 1024;
+/** What is left of the disk for whatever else writes there when the reserve is filled. */
+export const MARGIN_BYTES = 1024 * 1024;
 const BLOCK = new Uint8Array(64 * 1024);
 
 /** What may use the reserve: operations that end something or make room, and one that writes nothing. */
@@ -40,6 +41,7 @@ const MAY_SPEND: ReadonlySet<string> = new Set([
   "requestCancel",
 ]);
 
+/** The file of RESERVE_BYTES zeros, whole or empty: held back, or spent until there is room to fill it again. */
 export class Reserve {
   readonly #path: string;
   readonly #file: number;
@@ -61,7 +63,6 @@ export class Reserve {
     this.#triedAtMs = performance.now();
     makeRoom();
     try {
-      // Not to the last byte: others write there too.
       const { bavail, bsize } = statfsSync(this.#path);
       if (bavail * bsize < RESERVE_BYTES + MARGIN_BYTES) return false;
       ftruncateSync(this.#file, 0);
@@ -127,11 +128,12 @@ export function commitWithReserve(
 
 /**
  * Folds the write-ahead log into the database and cuts it off: it holds a page as often as it was written, the database
- * just once. Where a reader or the full disk is in the way, as much as can be.
+ * just once. Where a reader or the full disk is in the way, as much as can be: a transaction that somebody's tool has open
+ * keeps the log from being cut for as long as it likes, and ends are not to wait for that.
  */
 function foldLog(db: Connection): void {
   try {
-    db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    db.withoutWaiting(() => db.exec("PRAGMA wal_checkpoint(TRUNCATE)"));
   } catch {
     // What did not fit stays where it was.
   }

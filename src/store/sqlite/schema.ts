@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { AppError } from "../../errors.ts";
 import { Connection } from "./connection.ts";
+import type { SweepAnswer } from "../store.ts";
 import { failureOf } from "./group-commit.ts";
 import { recoverAll } from "./handback.ts";
 
@@ -87,37 +88,50 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** The write-ahead log is cut back to this after a checkpoint, so that one burst does not keep its size for good. */
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
+interface OpenedForWriting {
+  readonly db: Connection;
+  /** The jobs that were running in the file, and what became of them. */
+  readonly recovered: SweepAnswer;
+}
+
 /**
  * Opens the one writing connection. Creates the tables in a new file; in an old one, decides for what was running:
  * whoever ran it owned the file before this process and is gone. On a full disk that is done with what `makeRoom` sets
  * free. Throws AppError or what SQLite says.
  */
-export function openForWriting(path: string, makeRoom: () => void = () => undefined): Connection {
+export function openForWriting(
+  path: string,
+  makeRoom: () => void = () => undefined,
+): OpenedForWriting {
   // Specs hold users' secrets (env, stdin). SQLite gives the -wal and -shm files the mode of this one.
   closeSync(openSync(path, "a", 0o600));
   const db = new Connection(path, { readOnly: false });
   try {
     setUp(db);
     prepareTables(db, path);
-    try {
-      recover(db);
-    } catch (error) {
-      if (failureOf(error).code !== "storage_full") throw error;
-      makeRoom();
-      recover(db);
-    }
-    return db;
+    return { db, recovered: recoverWithRoom(db, makeRoom) };
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-function recover(db: Connection): void {
+function recoverWithRoom(db: Connection, makeRoom: () => void): SweepAnswer {
+  try {
+    return recover(db);
+  } catch (error) {
+    if (failureOf(error).code !== "storage_full") throw error;
+    makeRoom();
+    return recover(db);
+  }
+}
+
+function recover(db: Connection): SweepAnswer {
   db.exec("BEGIN IMMEDIATE");
   try {
-    recoverAll(db);
+    const recovered = recoverAll(db);
     db.exec("COMMIT");
+    return recovered;
   } catch (error) {
     if (db.isTransaction) db.exec("ROLLBACK");
     throw error;

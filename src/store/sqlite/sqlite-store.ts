@@ -25,6 +25,7 @@ import type {
 import { decodeEntry, decodeRecord, encodeEntry, type RecordRow } from "./codec.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import type { SubmitRow } from "./enqueue.ts";
+import { NOTHING_RECOVERED } from "./messages.ts";
 import type { Reads, Writes } from "./operations.ts";
 import type { ExpiredRequest } from "./retain.ts";
 import { ThreadLink } from "./thread-link.ts";
@@ -63,7 +64,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const writer = await ThreadLink.open<Writes>({ role: "write", path }, onDeath);
   try {
     const reader = await ThreadLink.open<Reads>({ role: "read", path }, onDeath);
-    return new SqliteStore(writer, reader);
+    return new SqliteStore(writer, reader, await writer.recovered());
   } catch (error) {
     await writer.close();
     throw error;
@@ -91,11 +92,14 @@ class SqliteStore implements Store {
   readonly #writer: ThreadLink<Writes>;
   readonly #reader: ThreadLink<Reads>;
   readonly #wakeups = new Wakeups();
+  /** At the opening, until a sweep has told of it. */
+  #recovered: SweepAnswer;
   #isPurging = false;
 
-  constructor(writer: ThreadLink<Writes>, reader: ThreadLink<Reads>) {
+  constructor(writer: ThreadLink<Writes>, reader: ThreadLink<Reads>, recovered: SweepAnswer) {
     this.#writer = writer;
     this.#reader = reader;
+    this.#recovered = recovered;
     // A predecessor may have left some.
     this.#purgeInBackground();
   }
@@ -176,10 +180,15 @@ class SqliteStore implements Store {
     if (released === "cancelled") this.#wakeups.wake(logTopic(lease.id));
   }
 
-  /** Nothing can run out here: claims live as long as this process, and opening the file has ended all others. Asks all the same, so that it fails when the store does. */
+  /**
+   * Nothing can run out here: claims live as long as this process, and opening the file has ended all others, of which the
+   * first sweep tells. Asks all the same, so that it fails when the store does.
+   */
   async sweep(): Promise<SweepAnswer> {
     await this.#reader.call("ping", undefined);
-    return { requeued: [], lost: [], cancelled: [] };
+    const recovered = this.#recovered;
+    this.#recovered = NOTHING_RECOVERED;
+    return recovered;
   }
 
   async releaseOwner(owner: string): Promise<SweepAnswer> {

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { AppError } from "../../errors.ts";
 import type { Connection } from "./connection.ts";
+import type { SweepAnswer } from "../store.ts";
 import type { Call, CallResult, Failure, FromThread, ThreadStart, ToThread } from "./messages.ts";
 
 /** Operations by name, as a thread has them. */
@@ -26,7 +27,7 @@ interface PendingCall extends Call {
 export class ThreadLink<Operations extends OperationTable<Operations>> {
   readonly #worker: Worker;
   readonly #onDeath: (error: AppError) => void;
-  readonly #opened = Promise.withResolvers<void>();
+  readonly #opened = Promise.withResolvers<SweepAnswer>();
   readonly #ended = Promise.withResolvers<void>();
   #waiting: PendingCall[] = [];
   #underWay: readonly PendingCall[] | null = null;
@@ -68,6 +69,11 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
       throw error;
     }
     return link;
+  }
+
+  /** What became of the jobs that were running in the file when the thread opened it. */
+  async recovered(): Promise<SweepAnswer> {
+    return await this.#opened.promise;
   }
 
   /** Rejects with AppError: `storage_full`, `store_unavailable` (also once closed) or `internal`. */
@@ -117,7 +123,7 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
     switch (message.kind) {
       case "opened":
         this.#isOpen = true;
-        return this.#opened.resolve();
+        return this.#opened.resolve(message.recovered);
       case "refused":
         return this.#opened.reject(toError(message.failure));
       case "results":

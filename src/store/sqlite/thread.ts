@@ -5,15 +5,25 @@
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { messageOf } from "../../errors.ts";
+import type { SweepAnswer } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { failureOf, type Perform } from "./group-commit.ts";
-import type { Call, CallResult, Failure, FromThread, ThreadStart, ToThread } from "./messages.ts";
+import {
+  type Call,
+  type CallResult,
+  type Failure,
+  type FromThread,
+  NOTHING_RECOVERED,
+  type ThreadStart,
+  type ToThread,
+} from "./messages.ts";
 import { READS, WRITES } from "./operations.ts";
 import { takeOwnership } from "./owner-lock.ts";
 import { commitWithReserve, Reserve } from "./reserve.ts";
 import { openForReading, openForWriting } from "./schema.ts";
 
 interface OpenDatabase {
+  readonly recovered: SweepAnswer;
   readonly perform: (calls: readonly Call[]) => readonly CallResult[];
   readonly close: () => void;
 }
@@ -22,9 +32,10 @@ function openWriter(path: string): OpenDatabase {
   const lock = takeOwnership(path);
   try {
     const reserve = new Reserve(path);
-    const db = openForWriting(path, () => reserve.spend());
+    const { db, recovered } = openForWriting(path, () => reserve.spend());
     const perform = performer(WRITES);
     return {
+      recovered,
       perform: (calls) => commitWithReserve(db, calls, { perform, reserve }),
       close: () => {
         db.close();
@@ -49,7 +60,11 @@ function openReader(path: string): OpenDatabase {
       return { ok: false, failure: failureOf(error) };
     }
   };
-  return { perform: (calls) => calls.map(answer), close: () => db.close() };
+  return {
+    recovered: NOTHING_RECOVERED,
+    perform: (calls) => calls.map(answer),
+    close: () => db.close(),
+  };
 }
 
 /** Finds operations by name. The types of names and arguments hold because ThreadLink.call is the only sender. */
@@ -93,7 +108,7 @@ function serve(port: MessagePort, start: ThreadStart): void {
     say({ kind: "closed" });
     port.close();
   });
-  say({ kind: "opened" });
+  say({ kind: "opened", recovered: database.recovered });
 }
 
 if (parentPort !== null) serve(parentPort, workerData as ThreadStart);

@@ -12,7 +12,7 @@ let db: Connection;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "group-commit-"));
-  db = openForWriting(join(directory, "jobs.db"));
+  ({ db } = openForWriting(join(directory, "jobs.db")));
   db.exec("CREATE TABLE note (text TEXT NOT NULL)");
 });
 
@@ -80,7 +80,7 @@ describe("commitTogether", () => {
   });
 
   test("refuses every call while it cannot begin", () => {
-    const other = openForWriting(join(directory, "jobs.db"));
+    const { db: other } = openForWriting(join(directory, "jobs.db"));
     other.exec("BEGIN IMMEDIATE");
     db.exec("PRAGMA busy_timeout = 1");
     const results = commitTogether(db, [add("a"), add("b")], addNote);
