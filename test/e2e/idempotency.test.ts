@@ -3,6 +3,25 @@ import { readdir } from "node:fs/promises";
 
 import { type JobJson, submissionForm, waitForEnd } from "../support/client.ts";
 import { type Deployment, DEPLOYMENTS } from "../support/deployments.ts";
+import { freshDataDir, removeDataDir, startService } from "../support/service.ts";
+
+/** Submits a Python job under a key. */
+async function postTo(url: string, key: string, source: string, spec: object = {}) {
+  const response = await fetch(`${url}/jobs`, {
+    method: "POST",
+    headers: { "Idempotency-Key": key },
+    body: submissionForm({
+      spec: { entry: "main.py", ...spec },
+      code: { "main.py": source, "b.py": "" },
+    }),
+  });
+  return {
+    status: response.status,
+    replayed: response.headers.get("idempotent-replayed"),
+    location: response.headers.get("location"),
+    job: (await response.json()) as JobJson & { code?: string },
+  };
+}
 
 describe.each(DEPLOYMENTS)("POST /jobs with an Idempotency-Key, on $name", ({ start }) => {
   let deployment: Deployment;
@@ -13,20 +32,7 @@ describe.each(DEPLOYMENTS)("POST /jobs with an Idempotency-Key, on $name", ({ st
 
   const post = async (key: string, source: string, spec: object = {}) => {
     const { api } = await started;
-    const response = await fetch(`${api.url}/jobs`, {
-      method: "POST",
-      headers: { "Idempotency-Key": key },
-      body: submissionForm({
-        spec: { entry: "main.py", ...spec },
-        code: { "main.py": source, "b.py": "" },
-      }),
-    });
-    return {
-      status: response.status,
-      replayed: response.headers.get("idempotent-replayed"),
-      location: response.headers.get("location"),
-      job: (await response.json()) as JobJson & { code?: string },
-    };
+    return await postTo(api.url, key, source, spec);
   };
   /** Folders of jobs, and uploads that are not settled. */
   const folders = async (): Promise<readonly string[]> => {
@@ -77,4 +83,34 @@ describe.each(DEPLOYMENTS)("POST /jobs with an Idempotency-Key, on $name", ({ st
     expect(bad).toMatchObject({ status: 400, job: { code: "bad_request" } });
     expect(JSON.stringify(bad.job)).toContain("/Idempotency-Key");
   });
+});
+
+describe("a request that is repeated after the server was started with other settings", () => {
+  const dataDir = freshDataDir();
+  afterAll(async () => await removeDataDir(await dataDir));
+  /** The service with these settings, on the same data. */
+  const withSettings = async <T>(
+    env: Readonly<Record<string, string>>,
+    use: (url: string) => Promise<T>,
+  ): Promise<T> => {
+    const api = await startService({ env, dataDir: await dataDir });
+    try {
+      return await use(api.url);
+    } finally {
+      await api.stop();
+    }
+  };
+
+  test("is the same although a default is another one, and another although it comes to the same", async () => {
+    const first = await withSettings({ DEFAULT_TIMEOUT_SEC: "60" }, (url) =>
+      postTo(url, "k1", "print(1)\n"),
+    );
+    expect(first).toMatchObject({ status: 202, replayed: null });
+    await withSettings({ DEFAULT_TIMEOUT_SEC: "30" }, async (url) => {
+      const again = await postTo(url, "k1", "print(1)\n");
+      expect(again).toMatchObject({ status: 202, replayed: "true", location: first.location });
+      const other = await postTo(url, "k1", "print(1)\n", { timeout_sec: 60 });
+      expect(other).toMatchObject({ status: 422, job: { code: "idempotency_key_reused" } });
+    });
+  }, 30_000);
 });
