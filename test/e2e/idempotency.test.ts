@@ -23,6 +23,14 @@ async function postTo(url: string, key: string, source: string, spec: object = {
   };
 }
 
+/** Folders of jobs, and uploads that are not settled. */
+async function foldersIn(dataDir: string): Promise<readonly string[]> {
+  const [jobs, uploads] = await Promise.all(
+    [dataDir, `${dataDir}/.uploads`].map((path) => readdir(path)),
+  );
+  return [...(jobs ?? []).filter((name) => /^.{36}$/.test(name)), ...(uploads ?? [])];
+}
+
 describe.each(DEPLOYMENTS)("POST /jobs with an Idempotency-Key, on $name", ({ start }) => {
   let deployment: Deployment;
   const started = start().then((each) => (deployment = each));
@@ -34,14 +42,7 @@ describe.each(DEPLOYMENTS)("POST /jobs with an Idempotency-Key, on $name", ({ st
     const { api } = await started;
     return await postTo(api.url, key, source, spec);
   };
-  /** Folders of jobs, and uploads that are not settled. */
-  const folders = async (): Promise<readonly string[]> => {
-    const { api } = await started;
-    const [jobs, uploads] = await Promise.all(
-      [api.dataDir, `${api.dataDir}/.uploads`].map((path) => readdir(path)),
-    );
-    return [...(jobs ?? []).filter((name) => /^.{36}$/.test(name)), ...(uploads ?? [])];
-  };
+  const folders = async () => await foldersIn((await started).api.dataDir);
 
   test("a repeated request is answered with the first job, running or ended, and leaves no files", async () => {
     const first = await post("k1", "print('once')\n", { timeout_sec: 20, env: { A: "1", B: "2" } });
@@ -112,5 +113,23 @@ describe("a request that is repeated after the server was started with other set
       const other = await postTo(url, "k1", "print(1)\n", { timeout_sec: 60 });
       expect(other).toMatchObject({ status: 422, job: { code: "idempotency_key_reused" } });
     });
+  }, 30_000);
+
+  test("is answered with its job although a new one of its spec would be refused, and leaves no files", async () => {
+    const spec = { timeout_sec: 600 };
+    const { job } = await withSettings({}, async (url) => {
+      const first = await postTo(url, "k2", "print(2)\n", spec);
+      await waitForEnd(url, first.job.id);
+      return first;
+    });
+    const before = await foldersIn(await dataDir);
+    await withSettings({ MAX_TIMEOUT_SEC: "300" }, async (url) => {
+      const again = await postTo(url, "k2", "print(2)\n", spec);
+      expect(again).toMatchObject({ status: 202, replayed: "true", location: `/jobs/${job.id}` });
+      expect(again.job).toMatchObject({ id: job.id, status: "succeeded" });
+      const other = await postTo(url, "k3", "print(2)\n", spec);
+      expect(other).toMatchObject({ status: 422, job: { code: "invalid_spec" } });
+    });
+    expect(await foldersIn(await dataDir)).toEqual(before);
   }, 30_000);
 });
