@@ -1,25 +1,59 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 
+import { eventually } from "../contract/store-harness.ts";
 import { type JobJson, submissionForm, waitForEnd } from "../support/client.ts";
 import { type Deployment, DEPLOYMENTS } from "../support/deployments.ts";
+import { fieldPart, filePart, MULTIPART, multipartBody } from "../support/multipart.ts";
 import { freshDataDir, removeDataDir, startService } from "../support/service.ts";
 
-/** Submits a Python job under a key. */
-async function postTo(url: string, key: string, source: string, spec: object = {}) {
+/** A POST /jobs under a key. */
+async function send(url: string, key: string, { headers = {}, body }: Sent) {
   const response = await fetch(`${url}/jobs`, {
     method: "POST",
-    headers: { "Idempotency-Key": key },
-    body: submissionForm({
-      spec: { entry: "main.py", ...spec },
-      code: { "main.py": source, "b.py": "" },
-    }),
+    headers: { "Idempotency-Key": key, ...headers },
+    body,
   });
   return {
     status: response.status,
     replayed: response.headers.get("idempotent-replayed"),
     location: response.headers.get("location"),
     job: (await response.json()) as JobJson & { code?: string },
+  };
+}
+
+interface Sent {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: FormData | ReadableStream<Uint8Array>;
+}
+
+/** Submits a Python job under a key. */
+async function postTo(url: string, key: string, source: string, spec: object = {}) {
+  const body = submissionForm({
+    spec: { entry: "main.py", ...spec },
+    code: { "main.py": source, "b.py": "" },
+  });
+  return await send(url, key, { body });
+}
+
+/** The same request as postTo's, of which `rest` sends the second half. */
+function slowBody(source: string) {
+  const text = multipartBody(
+    fieldPart("spec", '{"entry":"main.py"}'),
+    filePart("code_files", "main.py", source),
+    filePart("code_files", "b.py", ""),
+  );
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const middle = text.indexOf(source) + 1;
+  const written = writer.write(Buffer.from(text.slice(0, middle)));
+  return {
+    sent: { headers: { "Content-Type": MULTIPART }, body: readable },
+    rest: async () => {
+      await written;
+      await writer.write(Buffer.from(text.slice(middle)));
+      await writer.close();
+    },
   };
 }
 
@@ -76,6 +110,20 @@ describe.each(DEPLOYMENTS)("POST /jobs with an Idempotency-Key, on $name", ({ st
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 202));
     expect(new Set(answers.map(({ job }) => job.id)).size).toBe(1);
     expect(answers.filter(({ replayed }) => replayed === null)).toHaveLength(1);
+    expect((await folders()).length).toBe(before.length + 1);
+  }, 30_000);
+
+  test("one that comes while the first is still being sent makes the job for both", async () => {
+    const { api } = await started;
+    const before = await folders();
+    const { sent, rest } = slowBody("print(4)\n");
+    const slow = send(api.url, "k4", sent);
+    await eventually(folders, ({ length }) => length > before.length);
+    const quick = await post("k4", "print(4)\n");
+    expect(quick).toMatchObject({ status: 202, replayed: null });
+    await rest();
+    const { location } = quick;
+    expect(await slow).toMatchObject({ status: 202, replayed: "true", location });
     expect((await folders()).length).toBe(before.length + 1);
   }, 30_000);
 
