@@ -10,6 +10,11 @@ import type { NewJob } from "../jobs/job.ts";
  */
 
 const HEADER = "idempotency-key";
+/**
+ * Deeper than any spec that becomes a job. What is nested deeper is refused, but only once its digest was taken, which must
+ * not need more stack than there is.
+ */
+const MAX_LEVELS = 16;
 /** Of an answer that is the first request's. */
 export const REPLAYED_HEADER = "Idempotent-Replayed";
 
@@ -39,12 +44,17 @@ export function digestOf({ spec, files }: { spec: unknown; files: NewJob["files"
 
 /** JSON in which the order of an object's keys does not count. */
 function canonicalJson(value: object): string {
-  return JSON.stringify(value, (_key, each: unknown) =>
-    typeof each === "object" && each !== null && !Array.isArray(each)
-      ? // An array of pairs, for an object would put names that look like numbers first.
-        Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))
-      : each,
-  );
+  return JSON.stringify(inOrder(value, MAX_LEVELS));
+}
+
+/** Each object as an array of pairs, for an object would put names that look like numbers first. */
+function inOrder(value: unknown, levels: number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (levels === 0) return "too deep";
+  if (Array.isArray(value)) return value.map((each: unknown) => inOrder(each, levels - 1));
+  return Object.entries(value)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, each]: [string, unknown]) => [name, inOrder(each, levels - 1)]);
 }
 
 /** The refusal of a key that was used for another job. */

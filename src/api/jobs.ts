@@ -7,10 +7,11 @@ import { AppError, messageOf } from "../errors.ts";
 import type { JobFilter, JobRecord, NewJob } from "../jobs/job.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
+import type { SubmitKey } from "../store/store.ts";
 import { digestOf, idempotencyKeyOf, keyReused, REPLAYED_HEADER } from "./idempotency.ts";
 import { jobView, listedJobView } from "./job-view.ts";
 import type { ApiPorts, RoutePorts } from "./ports.ts";
-import { receiveUpload, type UploadedJob } from "./upload.ts";
+import { receiveUpload } from "./upload.ts";
 
 const DEFAULT_PAGE = 50;
 
@@ -75,16 +76,23 @@ async function submit(ports: RoutePorts, request: Request): Promise<Response> {
   const id = randomUUID();
   const upload = await ports.files.beginUpload(id);
   let job: JobRecord;
+  let mayBeStored = false;
   try {
     const received = await receiveUpload(request, upload, ports.upload);
-    const checked = await checkJob(ports, received);
-    await upload.commit();
-    const digest = digestOf({ ...received, spec: parseSpec(received.spec) });
-    job = await storeJob(ports, { id, ...checked }, key === null ? null : { key, digest });
+    const sent = { spec: parseSpec(received.spec), files: received.files };
+    const once = key === null ? null : { key, digest: digestOf(sent) };
+    // Before the job is checked: what is asked of new jobs by now may be more than was asked of the first.
+    const first = once === null ? null : unlessMismatch(await ports.store.findSubmitted(once));
+    if (first === null) {
+      const checked = await checkJob(ports, sent);
+      await upload.commit();
+      mayBeStored = true;
+      job = await storeJob(ports, { id, ...checked }, once);
+    } else job = first;
   } catch (error) {
     // Without an answer the job may be stored: then its files must stay, until somebody finds out that it is not.
     const isUnknown = error instanceof AppError && error.code === "store_unavailable";
-    if (!isUnknown) await upload.discard();
+    if (!(mayBeStored && isUnknown)) await upload.discard();
     throw error;
   }
   const isReplay = job.id !== id;
@@ -105,19 +113,22 @@ async function submit(ports: RoutePorts, request: Request): Promise<Response> {
 }
 
 /** The job's record; with a key that was sent before, that of the first job. */
-async function storeJob(
-  ports: ApiPorts,
-  job: NewJob,
-  once: { readonly key: string; readonly digest: string } | null,
-): Promise<JobRecord> {
+async function storeJob(ports: ApiPorts, job: NewJob, once: SubmitKey | null): Promise<JobRecord> {
   if (once === null) return await ports.store.submit(job);
-  const stored = await ports.store.submitOnce({ job, ...once });
-  if (stored === "mismatch") throw keyReused();
-  return stored;
+  return unlessMismatch(await ports.store.submitOnce({ job, ...once }));
 }
 
-async function checkJob(ports: ApiPorts, { spec: text, files }: UploadedJob) {
-  const spec = resolveSpec(parseSpec(text), ports.specs);
+function unlessMismatch<T>(answer: T | "mismatch"): T {
+  if (answer === "mismatch") throw keyReused();
+  return answer;
+}
+
+/** The job that is asked for, with its defaults and its runtime. Throws what is wrong with it, by this server's rules. */
+async function checkJob(
+  ports: ApiPorts,
+  { spec: sent, files }: { readonly spec: unknown; readonly files: NewJob["files"] },
+): Promise<Omit<NewJob, "id">> {
+  const spec = resolveSpec(sent, ports.specs);
   if (!files.some((file) => file.path === spec.entry)) {
     const names = files.map((file) => JSON.stringify(file.path)).slice(0, 20);
     const detail = `The entry ${JSON.stringify(spec.entry)} is not among the uploaded files (${names.join(", ") || "there are none"}).`;

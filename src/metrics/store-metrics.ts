@@ -31,6 +31,7 @@ export function withStoreMetrics(store: Store, metrics: Metrics): Store {
     kind: store.kind,
     submit: (job) => call("submit", store.submit(job)),
     submitOnce: (request) => call("submitOnce", store.submitOnce(request)),
+    findSubmitted: (key) => call("findSubmitted", store.findSubmitted(key)),
     get: (id) => call("get", store.get(id)),
     list: (request) => call("list", store.list(request)),
     queuePosition: (id) => call("queuePosition", store.queuePosition(id)),

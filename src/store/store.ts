@@ -1,6 +1,9 @@
 import type { JobFilter, JobRecord, LogSize, NewJob, Priority } from "../jobs/job.ts";
 import type { EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
+import type { WorkerInfo } from "./worker-info.ts";
+
+export type { WorkerInfo, WorkerRuntime } from "./worker-info.ts";
 
 /*
  * The store is where jobs wait and are remembered, their logs included: a claim fences both at once.
@@ -126,13 +129,17 @@ export interface ListAnswer {
   readonly nextCursor?: string;
 }
 
-/** A submit that a client may repeat: however often it does, there is one job. */
-export interface SubmitOnceRequest {
-  readonly job: NewJob;
+/** How a submit is known again that a client repeats. */
+export interface SubmitKey {
   /** Names the client's intention; remembered for SUBMIT_ONCE_TTL_MS (timing.ts). */
   readonly key: string;
   /** Of all that the client sent: the same key with another digest is a mistake of the client's. */
   readonly digest: string;
+}
+
+/** A submit that a client may repeat: however often it does, there is one job. */
+export interface SubmitOnceRequest extends SubmitKey {
+  readonly job: NewJob;
 }
 
 export interface ReadLogRequest {
@@ -141,20 +148,6 @@ export interface ReadLogRequest {
   readonly from: EntryId;
   /** Stop before an entry that would bring the memory of all (entryMemoryBytes) over this, but give at least one. */
   readonly maxBytes: number;
-}
-
-/** What a worker process can do; kept so that an API process without a worker of its own knows what may be submitted. */
-export interface WorkerInfo {
-  readonly owner: string;
-  readonly slots: number;
-  readonly runtimes: readonly WorkerRuntime[];
-}
-
-export interface WorkerRuntime {
-  readonly name: string;
-  readonly version: string;
-  readonly aliases: readonly string[];
-  readonly extensions: readonly string[];
 }
 
 /** What the store holds at one moment, for whoever watches it. */
@@ -186,6 +179,12 @@ export interface Store {
    * from a new one) where the digest is the same, else `mismatch`. The key is remembered in the step that stores the job.
    */
   submitOnce(request: SubmitOnceRequest): Promise<JobRecord | "mismatch">;
+
+  /**
+   * What submitOnce would answer a repeated submit with; null where it would store the job. A look that promises nothing:
+   * another submit may come between, so that null is to be followed by submitOnce.
+   */
+  findSubmitted(key: SubmitKey): Promise<JobRecord | "mismatch" | null>;
 
   /** The record, or null where there is none (never submitted, or removed). */
   get(id: string): Promise<JobRecord | null>;

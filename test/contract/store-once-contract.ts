@@ -58,6 +58,25 @@ export function submitOnceContract(harness: StoreHarness): void {
     expect(await once(second, "other")).toBe(second.id);
   });
 
+  test("a first look tells what submitOnce would answer, and stores nothing", async () => {
+    const [first, second] = [newJob(), newJob()];
+    const find = async (digest: string) => await store.findSubmitted({ key: "k", digest });
+    expect(await find("d1")).toBeNull();
+    expect((await store.list({ filter: {}, limit: 1 })).items).toEqual([]);
+    await once(first, "k");
+    expect(await find("d1")).toEqual(await recordOf(store, first.id));
+    expect(await find("d2")).toBe("mismatch");
+    expect(await store.findSubmitted({ key: "other", digest: "d1" })).toBeNull();
+    const lease = await claimJob(store, first.id);
+    await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG });
+    expect(await find("d1")).toMatchObject({ id: first.id, status: "succeeded" });
+    await store.remove(first.id);
+    expect([await find("d1"), await find("d2")]).toEqual([null, null]);
+    await once(second, "k", "d2");
+    expect(await find("d1")).toBe("mismatch");
+    expect(await find("d2")).toMatchObject({ id: second.id });
+  });
+
   test("of many at the same time one is stored", async () => {
     const jobs = Array.from({ length: 50 }, () => newJob());
     const stores = harness.second === undefined ? [store] : [store, await harness.second(store)];
@@ -87,6 +106,7 @@ export function submitOnceContract(harness: StoreHarness): void {
     const first = newJob();
     await once(first, "k");
     store = await harness.reopen(store);
+    expect(await store.findSubmitted({ key: "k", digest: "d1" })).toMatchObject({ id: first.id });
     expect(await once(newJob(), "k")).toBe(first.id);
     expect(await once(newJob(), "k", "d2")).toBe("mismatch");
   });

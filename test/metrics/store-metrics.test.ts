@@ -181,6 +181,7 @@ test("every member does what the store's own does", async () => {
   for (const read of [
     (from: Store) => from.submitOnce(once),
     (from: Store) => from.submitOnce({ ...once, digest: "not as sent" }),
+    (from: Store) => from.findSubmitted(once),
     (from: Store) => from.get(id),
     (from: Store) => from.list({ filter: {}, limit: 10 }),
     (from: Store) => from.queuePosition(id),

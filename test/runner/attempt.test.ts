@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { AppError } from "../../src/errors.ts";
 import { runAttempt } from "../../src/runner/attempt.ts";
 import { createLeaseKeeper } from "../../src/runner/lease.ts";
+import type { StoredEnd } from "../../src/runner/recent-ends.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import type { AppendRequest, FinishRequest, Store } from "../../src/store/store.ts";
 import { overridden } from "../support/overridden.ts";
@@ -15,23 +16,29 @@ beforeAll(async () => {
 });
 afterAll(() => workshop.close());
 
-async function attempt(script: string, store: Store, options?: PrepareOptions) {
+/** `ends` collects the ends that are kept in case that the store forgets them. */
+async function attempt(
+  script: string,
+  store: Store,
+  { ends = [], ...options }: PrepareOptions & { readonly ends?: StoredEnd[] } = {},
+) {
   await workshop.store.submit(await workshop.prepare(script, options));
   const job = await workshop.store.claim({ owner: "me", slot: 0, token: crypto.randomUUID() });
   if (job === null) throw new Error("Nothing to claim");
   const errors: unknown[] = [];
   const { log, lines } = recordedLog();
+  const leases = createLeaseKeeper(store, {
+    owner: "me",
+    leaseMs: 1000,
+    outageMs: 60_000,
+    onError: (error) => errors.push(error),
+  });
   await runAttempt(
     {
       ...workshop,
       store,
       runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
-      leases: createLeaseKeeper(store, {
-        owner: "me",
-        leaseMs: 1000,
-        outageMs: 60_000,
-        onError: (error) => errors.push(error),
-      }),
+      leases: overridden(leases, { ended: (_run, end) => void ends.push(end) }),
       owner: "me",
       log,
       onError: (_step, error, fields) => {
@@ -120,6 +127,27 @@ test("a full store does not keep a job from ending: what it has no room for is d
   });
 }, 20_000);
 
+test.each([
+  ["stored, is counted as stored", true, { bytes: 5, droppedBytes: 0 }],
+  ["not stored, is dropped and counted", false, { bytes: 0, droppedBytes: 5 }],
+])(
+  "output whose append got no answer, and then found the store full, but was %s",
+  async (_name, isStored, log) => {
+    let asked = 0;
+    const filling = overridden(workshop.store, {
+      append: async (request) => {
+        if (asked++ > 0) throw new AppError("storage_full", "no room");
+        if (isStored) await workshop.store.append(request);
+        throw new AppError("store_unavailable", "The reply was lost.");
+      },
+    });
+    const { job, errors } = await attempt("echo kept", filling);
+    expect(asked).toBeGreaterThan(1);
+    expect([errors, job?.status, job?.log]).toEqual([[], "succeeded", log]);
+  },
+  20_000,
+);
+
 test("a tail that the store lost before the end is sent again", async () => {
   let asked = 0;
   const store = overridden(workshop.store, {
@@ -130,6 +158,22 @@ test("a tail that the store lost before the end is sent again", async () => {
   });
   const { job, errors } = await attempt("echo hello", store);
   expect([errors, asked, job?.status]).toEqual([[], 2, "succeeded"]);
+});
+
+test("an end that the store forgot, with more of the log than is remembered, hands the job back", async () => {
+  let asked = 0;
+  const forgetful = overridden(workshop.store, {
+    // Acknowledged and forgotten; then not even the marker is there that the attempt's log begins with.
+    finish: () =>
+      Promise.resolve(asked++ === 0 ? { kind: "finished" } : { kind: "behind", lastSeq: -1 }),
+  });
+  const ends: StoredEnd[] = [];
+  const { job, errors } = await attempt("echo hello", forgetful, { ends });
+  expect([errors, job?.status, ends.length]).toEqual([[], "running", 1]);
+  await ends[0]?.finishAgain();
+  const again = await workshop.store.get(job?.id ?? "");
+  expect(again).toMatchObject({ status: "queued", crashes: 0 });
+  await workshop.store.requestCancel(job?.id ?? "");
 });
 
 /** The events of an attempt's log, the levels of those that are no debug. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 
 import { AppError } from "../../src/errors.ts";
 import type { JobRecord } from "../../src/jobs/job.ts";
-import { createLeaseKeeper } from "../../src/runner/lease.ts";
+import { createLeaseKeeper, type LeaseKeeper } from "../../src/runner/lease.ts";
 import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 
@@ -99,19 +99,61 @@ test("without the store for so long every run is given up and told of, also one 
   const cutOff: unknown[] = [];
   const away = () => Promise.reject(new AppError("store_unavailable", "No answer."));
   const leases = createLeaseKeeper(overridden(workshop.store, { beat: away }), {
-    owner: "e",
+    owner: "f",
     leaseMs: 60,
     outageMs: 100,
     onCutOff: (run) => cutOff.push(run),
     onError: () => undefined,
   });
   await leases.start();
-  const early = heldRun(await claim("e"));
+  const early = heldRun(await claim("f"));
   leases.hold(early.run);
   await early.fenced;
-  const late = heldRun(await claim("e"));
+  const late = heldRun(await claim("f"));
   leases.hold(late.run);
   await late.fenced;
   await leases.stop();
   expect(cutOff).toEqual([early, late].map(({ run: { id, epoch } }) => ({ id, epoch })));
 });
+
+test("a run that begins while the store has been away for too long is fenced at once, and no other", async () => {
+  let isAway = true;
+  let beats = 0;
+  let nextBeat = Promise.withResolvers<void>();
+  const store = overridden(workshop.store, {
+    beat: async (request) => {
+      beats += 1;
+      nextBeat.resolve();
+      nextBeat = Promise.withResolvers();
+      if (isAway) throw new AppError("store_unavailable", "No answer.");
+      return await workshop.store.beat(request);
+    },
+  });
+  const onError = () => undefined;
+  const leases = createLeaseKeeper(store, { owner: "e", leaseMs: 60, outageMs: 1_000, onError });
+  await leases.start();
+  const [before, during, after] = [await claim("e"), await claim("e"), await claim("e")];
+  const first = heldRun(before);
+  leases.hold(first.run);
+  await first.fenced;
+  expect(beats).toBeGreaterThan(0);
+
+  expect(fencesOf(leases, during)()).toBe(1);
+
+  isAway = false;
+  // A beat begins once the one before has been answered.
+  await nextBeat.promise;
+  await nextBeat.promise;
+  const fences = fencesOf(leases, after);
+  await nextBeat.promise;
+  expect(fences()).toBe(0);
+  await leases.stop();
+});
+
+/** Holds a run; gives how often it was fenced so far. */
+function fencesOf(leases: LeaseKeeper, job: JobRecord): () => number {
+  let fences = 0;
+  const fence = () => (fences += 1);
+  leases.hold({ id: job.id, epoch: job.epoch, cancel: () => undefined, fence });
+  return () => fences;
+}

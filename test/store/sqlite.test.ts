@@ -176,6 +176,24 @@ describe("the SQLite file", () => {
     });
   });
 
+  test("forgets the key of a submit after a day", async () => {
+    const path = freshPath();
+    const store = await openAt(path);
+    const submit = { job: newJob(), key: "k", digest: "d" };
+    await store.submitOnce(submit);
+    const setAge = (ageMs: number) => {
+      const database = new DatabaseSync(path);
+      database.prepare("UPDATE once SET stored_at = ?").run(Date.now() - ageMs);
+      database.close();
+    };
+    setAge(23 * 3_600_000);
+    expect(await store.findSubmitted(submit)).toMatchObject({ id: submit.job.id });
+    setAge(24 * 3_600_000 + 1);
+    expect(await store.findSubmitted(submit)).toBeNull();
+    const job = newJob();
+    expect(await store.submitOnce({ ...submit, job })).toMatchObject({ id: job.id });
+  });
+
   test("gives crashed jobs back in the order in which they were submitted", async () => {
     const store = await openAt(freshPath());
     const ids: string[] = [];

@@ -5,7 +5,7 @@ import { beat, claim, leaseOwners } from "./claim.ts";
 import { DataConnection } from "./connection.ts";
 import type { Context } from "./context.ts";
 import { Doorbell } from "./doorbell.ts";
-import { submit, submitOnce } from "./enqueue.ts";
+import { findSubmitted, submit, submitOnce } from "./enqueue.ts";
 import { finish, release, requestCancel } from "./finish.ts";
 import { keysOf } from "./keys.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
@@ -63,6 +63,7 @@ function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
     kind: "redis",
     submit: async (job) => await submit(context, job),
     submitOnce: async (request) => await submitOnce(context, request),
+    findSubmitted: async (key) => await findSubmitted(context, key),
     get: async (id) => await get(context, id),
     list: async (request) => await list(context, request),
     queuePosition: async (id) => await queuePosition(context, id),

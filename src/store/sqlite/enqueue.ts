@@ -1,4 +1,5 @@
 import type { AttemptReason } from "../../jobs/log-entry.ts";
+import type { SubmitKey } from "../store.ts";
 import { SUBMIT_ONCE_TTL_MS } from "../timing.ts";
 import type { RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
@@ -29,24 +30,33 @@ export function submit(db: Connection, job: SubmitRow): RecordRow | undefined {
 }
 
 /** A SubmitOnceRequest. */
-export interface SubmitOnceRow {
+export interface SubmitOnceRow extends SubmitKey {
   readonly job: SubmitRow;
-  readonly key: string;
-  readonly digest: string;
 }
 
-/** As submit, unless a job that is still there was stored under the key within the last day. */
+/** The record of the job that is still there and was stored under the key within the last day; null where there is none. */
+export function findSubmitted(
+  db: Connection,
+  { key, digest }: SubmitKey,
+): RecordRow | "mismatch" | null {
+  const first = db.get<{ id: string; digest: string }>(
+    "SELECT job.id, once.digest FROM once JOIN job USING (n) WHERE key = ? AND stored_at >= ?",
+    key,
+    Date.now() - SUBMIT_ONCE_TTL_MS,
+  );
+  if (first === undefined) return null;
+  return first.digest === digest ? (findRecord(db, first.id) ?? null) : "mismatch";
+}
+
+/** As submit, unless findSubmitted finds a job: then what that gives. */
 export function submitOnce(
   db: Connection,
   { job, key, digest }: SubmitOnceRow,
 ): RecordRow | "mismatch" | undefined {
   const nowMs = Date.now();
   db.run("DELETE FROM once WHERE stored_at < ?", nowMs - SUBMIT_ONCE_TTL_MS);
-  const first = db.get<{ id: string; digest: string }>(
-    "SELECT job.id, once.digest FROM once JOIN job USING (n) WHERE key = ?",
-    key,
-  );
-  if (first !== undefined) return first.digest === digest ? findRecord(db, first.id) : "mismatch";
+  const first = findSubmitted(db, { key, digest });
+  if (first !== null) return first;
   const row = submit(db, job);
   if (row !== undefined)
     db.run(

@@ -1,5 +1,5 @@
 import { beat, claim } from "./claim.ts";
-import { submit, submitOnce } from "./enqueue.ts";
+import { findSubmitted, submit, submitOnce } from "./enqueue.ts";
 import { finish, requestCancel } from "./finish.ts";
 import { release, releaseOwner } from "./handback.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
@@ -28,6 +28,7 @@ export const WRITES = {
 export const READS = {
   beat,
   expired,
+  findSubmitted,
   getRecord,
   hasWork,
   lastEntryId,

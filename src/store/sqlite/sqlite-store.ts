@@ -18,6 +18,7 @@ import type {
   ReadLogRequest,
   Store,
   StoreStats,
+  SubmitKey,
   SubmitOnceRequest,
   SweepAnswer,
   WorkerInfo,
@@ -112,6 +113,11 @@ class SqliteStore implements Store {
     const request = { job: submitRow(job), key, digest };
     const row = await this.#writer.call("submitOnce", request);
     return row === "mismatch" ? row : this.#stored(row);
+  }
+
+  async findSubmitted(key: SubmitKey): Promise<JobRecord | "mismatch" | null> {
+    const row = await this.#reader.call("findSubmitted", key);
+    return row === null || row === "mismatch" ? row : decodeRecord(row);
   }
 
   #stored(row: RecordRow | undefined): JobRecord {

@@ -96,6 +96,27 @@ describe.skipIf(!hasRedisServer())("a lost reply", () => {
     expect(performance.now() - startMs).toBeLessThan(RECOVERY_MS);
     expect(await fixture.raw().llen(fixture.keys.queues[1] ?? "")).toBe(1);
   }, 10_000);
+
+  test("makes a refusal of the next try no refusal: the step may have been done", async () => {
+    const { store, wire } = await openBehindProxy();
+    const raw = fixture.raw();
+    const job = newJob();
+    // Away until the server is full, so that the next try does not come before that.
+    const lost = wire.replyLost().then(() => wire.blackHole());
+    wire.loseNextReply("cut", job.id);
+    const submitting = store.submit(job).catch((error: unknown) => error);
+    await lost;
+    await raw.config("SET", "maxmemory", "1");
+    try {
+      wire.restore();
+      expect(await submitting).toMatchObject({ name: "AppError", code: "store_unavailable" });
+      expect(await recordOf(store, job.id)).toMatchObject({ status: "queued" });
+      const refused = await store.submit(newJob()).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ name: "AppError", code: "storage_full" });
+    } finally {
+      await raw.config("SET", "maxmemory", "0");
+    }
+  }, 10_000);
 });
 
 describe.skipIf(!hasRedisServer())("a server that dies", () => {

@@ -24,6 +24,8 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
     const released = await runningJob(store, "a");
     const orphan = await runningJob(store, "dead");
     const swept = await runningJob(store, "silent");
+    const once = { job: newJob({ priority: "low" }), key: "k", digest: "d" };
+    await store.submitOnce(once);
     const queued = await store.submit(newJob());
     await raw.zadd(fixture.keys.running, "XX", 1, swept.id);
     await raw.config("SET", "maxmemory", "1");
@@ -49,6 +51,7 @@ describe.skipIf(!hasRedisServer())("the scripts", () => {
       expect((await store.sweep()).requeued).toEqual([swept.id]);
       expect(await store.requestCancel(queued.id)).toBe("cancelled");
       expect(await store.queuePosition(released.id)).not.toBeNull();
+      expect(await store.findSubmitted(once)).toMatchObject({ id: once.job.id });
       await store.announceWorker({ owner: "a", slots: 1, runtimes: [] });
       expect(await store.workers()).toHaveLength(1);
       expect((await store.stats()).workers).toEqual({ count: 1, slots: 1 });
