@@ -237,7 +237,8 @@ export interface Store {
 
   /**
    * Ends or requeues (I5) every job whose lease has run out. Where the store itself was paused (no sweep and
-   * no beat for three sweep intervals) leases are extended once instead. Any number of processes may call it.
+   * no beat for three sweep intervals) leases are extended once instead. Any number of processes may call it. The first call
+   * on SQLite tells what became of the jobs that were running when it was opened.
    */
   sweep(): Promise<SweepAnswer>;
 
