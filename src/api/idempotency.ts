@@ -11,10 +11,11 @@ import type { NewJob } from "../jobs/job.ts";
 
 const HEADER = "idempotency-key";
 /**
- * Deeper than any spec that becomes a job. What is nested deeper is refused, but only once its digest was taken, which must
- * not need more stack than there is.
+ * Deeper and larger than any spec that becomes a job (jobs/spec.ts). What is more is refused, but only once its digest was
+ * taken, which must need neither more stack than there is nor the time of everybody else.
  */
 const MAX_LEVELS = 16;
+const MAX_VALUES = 20_000;
 /** Of an answer that is the first request's. */
 export const REPLAYED_HEADER = "Idempotent-Replayed";
 
@@ -39,22 +40,24 @@ export function digestOf({ spec, files }: { spec: unknown; files: NewJob["files"
   const sent = files
     .map(({ path, role, sha256: hash }) => ({ path, role, hash }))
     .sort((a, b) => (a.path < b.path ? -1 : 1));
-  return sha256(canonicalJson({ spec, sent }));
+  return sha256(canonicalJson(spec) + JSON.stringify(sent));
 }
 
-/** JSON in which the order of an object's keys does not count. */
-function canonicalJson(value: object): string {
+/** JSON in which the order of an object's keys does not count; of what is no spec by its size only the beginning does. */
+function canonicalJson(value: unknown): string {
+  let values = 0;
+  /** Each object as an array of pairs, for an object would put names that look like numbers first. */
+  const inOrder = (each: unknown, levels: number): unknown => {
+    if (typeof each !== "object" || each === null) return each;
+    const members = Array.isArray(each) ? each.length : Object.keys(each).length;
+    values += members;
+    if (levels === 0 || values > MAX_VALUES) return "too much";
+    if (Array.isArray(each)) return each.map((member: unknown) => inOrder(member, levels - 1));
+    return Object.entries(each)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]: [string, unknown]) => [name, inOrder(member, levels - 1)]);
+  };
   return JSON.stringify(inOrder(value, MAX_LEVELS));
-}
-
-/** Each object as an array of pairs, for an object would put names that look like numbers first. */
-function inOrder(value: unknown, levels: number): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (levels === 0) return "too deep";
-  if (Array.isArray(value)) return value.map((each: unknown) => inOrder(each, levels - 1));
-  return Object.entries(value)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, each]: [string, unknown]) => [name, inOrder(each, levels - 1)]);
 }
 
 /** The refusal of a key that was used for another job. */

@@ -71,8 +71,9 @@ export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): Le
   return {
     name: "lease keeper",
     hold(run) {
+      // Its claim was answered just now, and those that were held in an outage have been fenced already.
+      if (held.size === 0 || outage.hasBegun) outage.restart();
       held.add(run);
-      if (outage.hasBegun) cutOff(run);
     },
     drop: (run) => void held.delete(run),
     ended(run, end) {

@@ -98,9 +98,12 @@ describe("a request with a key", () => {
     expect(await abandoned()).toBe(0);
   });
 
-  test("is refused as one without, however deep its spec is nested", async () => {
+  test.each([
+    ["deep its spec is nested", `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
+    ["many values its spec has", `[${"0,".repeat(100_000)}0]`],
+  ])("is refused as one without, however %s", async (_what, args) => {
     const body = shellJob();
-    body.set("spec", `{"entry":"main.sh","args":${"[".repeat(100_000)}${"]".repeat(100_000)}}`);
+    body.set("spec", `{"entry":"main.sh","args":${args}}`);
     expect(await post(parts.api, "k4", body)).toEqual([422, "invalid_spec", null]);
   });
 });

@@ -50,6 +50,7 @@ const HEAD = [
   "reads of the store per entry",
 ];
 console.log(`${commit()}\n\n| ${HEAD.join(" | ")} |\n|${" --- |".repeat(HEAD.length)}`);
+let failed = 0;
 for (const [name, fault] of [
   ["SIGTERM", "SIGTERM"],
   ["kill -9", "SIGKILL"],
@@ -64,8 +65,10 @@ for (const [name, fault] of [
     watchMs: 3_000,
   });
   console.log(`| ${cellsOf(name, report).join(" | ")} |`);
+  failed += report.crowd.failures.length;
+  for (const failure of report.crowd.failures.slice(0, 5)) console.error(failure);
   console.error(
     `${name}: ${report.crowd.connections} connections, ${report.reads} reads, ${report.seconds.toFixed(0)} s`,
   );
 }
-process.exit(0);
+process.exit(failed === 0 ? 0 : 1);

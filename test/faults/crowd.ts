@@ -46,7 +46,7 @@ async function run(options: CrowdOptions): Promise<CrowdReport> {
     const id = jobIds[client % jobIds.length] ?? "";
     try {
       const events = await follow({
-        url: () => url,
+        url,
         path: `/jobs/${id}/logs/stream?format=json`,
         random: createRandom(client),
         cuts: 0,

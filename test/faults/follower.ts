@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import type { Random } from "./random.ts";
+import { createRandom, type Random } from "./random.ts";
 import { Violation } from "./violation.ts";
 
 /** An event of a stream, as a client that follows the standard sees it. */
@@ -11,8 +11,8 @@ export interface SeenEvent {
 }
 
 export interface FollowOptions {
-  /** Where the stream is now; the API may have moved since the last connection. */
-  readonly url: () => string;
+  /** Base of the API, the same across its restarts. */
+  readonly url: string;
   /** Path and query, e.g. `/jobs/1/logs/stream?format=json`. */
   readonly path: string;
   readonly random: Random;
@@ -39,6 +39,8 @@ const RECONNECT_MS = 50;
  */
 export async function follow(options: FollowOptions): Promise<readonly SeenEvent[]> {
   const { path, deadlineMs } = options;
+  // Of its own: how often a client reconnects must not change what others draw.
+  const random = createRandom(options.random.int(0, 0xffff_ffff));
   const seen: Seen = {
     events: [],
     retryMs: RECONNECT_MS,
@@ -51,7 +53,7 @@ export async function follow(options: FollowOptions): Promise<readonly SeenEvent
     const connection = new AbortController();
     const giveUp = setTimeout(() => connection.abort(), givesUpAtMs - performance.now());
     try {
-      if (await readConnection(options, seen, connection.signal)) return seen.events;
+      if (await readConnection({ ...options, random }, seen, connection.signal)) return seen.events;
     } catch (error) {
       if (error instanceof Violation) throw error;
       // The connection broke, or there was nobody: what clients are for.
@@ -91,7 +93,7 @@ async function readConnection(
 ): Promise<boolean> {
   const cutAfterBytes = random.next() < cuts ? random.int(0, 4_000) : Number.POSITIVE_INFINITY;
   const lastId = seen.events.at(-1)?.id;
-  const response = await fetch(url() + path, {
+  const response = await fetch(url + path, {
     signal,
     ...(lastId !== undefined && { headers: { "Last-Event-ID": lastId } }),
   });

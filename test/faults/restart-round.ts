@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
 
 import { ROOT } from "../support/service.ts";
 import { CONNECTED, type CrowdOptions, type CrowdReport } from "./crowd.ts";
+import { peakResidentBytes } from "./memory.ts";
 import { createRandom } from "./random.ts";
 import { TEST_LEASE_MS } from "./trial.ts";
 import { World } from "./world.ts";
@@ -44,14 +44,14 @@ export interface RoundReport {
 
 const DEADLINE_MS = 180_000;
 
-/** Throws a Violation, or the first failure of a client. */
+/** Throws a Violation of the jobs themselves; what clients met is in the report. */
 export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const startedAtMs = performance.now();
   const world = await World.open("redis", createRandom(1), { leaseMs: TEST_LEASE_MS });
   let hasFailed = true;
   try {
     const first = await world.startApi();
-    const idleBytes = peakBytes(first.pid);
+    const idleBytes = peakResidentBytes(first.pid);
     await world.startWorker({ WORKER_CONCURRENCY: String(options.jobs) });
     const { lines, pauseMs } = options;
     const oracle = { lines, pauseMs, spec: { timeout_sec: DEADLINE_MS / 1000 } };
@@ -65,7 +65,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     );
     await Promise.all(crowds.map(({ connected }) => connected));
     await delay(options.watchMs);
-    const peakBefore = peakBytes(first.pid);
+    const peakBefore = peakResidentBytes(first.pid);
     const killedAtMs = performance.now();
     process.kill(first.pid, options.fault);
     await first.exited;
@@ -74,15 +74,13 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     const startMs = performance.now() - goneAtMs;
     const crowd = merged(await Promise.all(crowds.map(({ report }) => report)));
     for (const job of jobs) await world.expectEnd(job, { attempts: [1, 1] });
-    if (crowd.failures[0] !== undefined)
-      throw new Error(`${crowd.failures.length} clients failed: ${crowd.failures[0]}`);
-    hasFailed = false;
+    hasFailed = crowd.failures.length > 0;
     return {
       crowd,
       idleBytes,
       stopMs: goneAtMs - killedAtMs,
       startMs,
-      peakBytes: [peakBefore, peakBytes(second.pid)],
+      peakBytes: [peakBefore, peakResidentBytes(second.pid)],
       ...(await storeCounts(world, jobs)),
       seconds: (performance.now() - startedAtMs) / 1000,
     };
@@ -124,12 +122,6 @@ function merged(reports: readonly CrowdReport[]): CrowdReport {
     connections: reports.reduce((total, { connections }) => total + connections, 0),
     silencesMs: reports.flatMap(({ silencesMs }) => silencesMs),
   };
-}
-
-/** VmHWM of proc(5): the most that a process has ever had resident. */
-function peakBytes(pid: number): number {
-  const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  return Number(kib) * 1024;
 }
 
 /** What the server has counted since it was started, for this round alone. */

@@ -36,6 +36,11 @@ const trials = Array.from({ length: Number(values.seeds) }, (_, index) => index)
   ),
 );
 
+if (trials.length === 0) {
+  console.error("No row of the suite is meant by these flags.");
+  process.exit(2);
+}
+
 const results: TrialResult[] = [];
 const startedAtMs = performance.now();
 

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { getJob, type JobJson, snapshot } from "../support/client.ts";
 import { commit } from "./commit.ts";
+import { peakResidentBytes } from "./memory.ts";
 import { createRandom } from "./random.ts";
 import { type Process, World } from "./world.ts";
 
@@ -66,8 +66,7 @@ const roles = await Promise.all([
 /** The most that a process has had in memory so far; 0 for one that is dying, or gone. */
 function peakBytesOf(pid: number): number {
   try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return Number(/VmHWM:\s*(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
+    return peakResidentBytes(pid);
   } catch {
     return 0;
   }
@@ -141,6 +140,7 @@ async function check(key: string, id: string): Promise<void> {
   const ends = stream.match(/^event: end$/gm)?.length ?? 0;
   if (ends !== 1) problems.push(`${key}: ${ends} ends`);
   if (job.status !== "succeeded" && job.status !== "lost") problems.push(`${key}: ${job.status}`);
+  if (job.status === "lost" && job.attempt < 2) problems.push(`${key}: lost too soon`);
   for (const name of ["stdout", "stderr"] as const) {
     const found = (await snapshot(world.url, id, `?stream=${name}`)).toString();
     const wanted = expected(key, job.attempt, name);

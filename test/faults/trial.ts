@@ -1,4 +1,5 @@
 import { messageOf } from "../../src/errors.ts";
+import { DEFAULT_TIMING } from "../../src/store/timing.ts";
 import { createRandom, type Random } from "./random.ts";
 import { Violation } from "./violation.ts";
 import { type StoreKind, World, type WorldOptions } from "./world.ts";
@@ -35,6 +36,13 @@ export interface TrialResult {
 
 /** Short, so that a suite of many rows takes minutes. */
 export const TEST_LEASE_MS = 1_000;
+
+/**
+ * From its worker's death until a job runs again, or has ended: lease + sweep + 1 s (store.ts, I4). With the sweep of the
+ * default lease for a short one too, since the machine has many trials at once.
+ */
+export const recoveryBoundMs = (leaseMs: number): number =>
+  leaseMs + DEFAULT_TIMING.sweepIntervalMs + 1_000;
 
 /** Above what any row needs. */
 const DEADLINE_MS = 180_000;

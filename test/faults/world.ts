@@ -93,9 +93,6 @@ export class World {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Where clients find the API. */
-  readonly whereabouts = (): string => this.url;
-
   async startApi(
     env: Readonly<Record<string, string>> = {},
     startAs?: StartAs,
@@ -144,7 +141,7 @@ export class World {
     const { id } = job;
     const followed = (query: string) =>
       follow({
-        url: this.whereabouts,
+        url: this.url,
         path: `/jobs/${id}/logs/stream?attempt=all&${query}`,
         random: this.random,
         deadlineMs: PATIENCE_MS,
@@ -254,8 +251,8 @@ export class World {
 
   /** A stream to its end, over one connection. */
   async wholeStream(path: string): Promise<readonly SeenEvent[]> {
-    const { random, whereabouts } = this;
-    return await follow({ url: whereabouts, path, random, cuts: 0, deadlineMs: PATIENCE_MS });
+    const { random, url } = this;
+    return await follow({ url, path, random, cuts: 0, deadlineMs: PATIENCE_MS });
   }
 
   /** The processes of all jobs that were submitted here. */

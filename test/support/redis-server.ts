@@ -4,6 +4,7 @@ import { cp, mkdtemp, rename, rm } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** A real redis-server on a port and in a directory of its own. */
 export interface RedisServer {
@@ -17,12 +18,12 @@ export interface RedisServer {
   /** Starts it again after kill9, on the same port and data. Resolves when it answers. */
   restart(): Promise<void>;
   /**
-   * Takes a copy of its append-only file as it is now. crash() kills it and starts it again with that copy: what came
-   * after is gone, as when its host dies. A copy that is not used is to be forgotten.
+   * Takes a copy of its append-only file as it is now. crash() kills it and starts it again, `downMs` later, with that
+   * copy: what came after is gone, as when its host dies. A copy that is not used is to be forgotten.
    */
   prepareHostCrash(): Promise<{
     readonly ageMs: () => number;
-    crash(): Promise<void>;
+    crash(downMs: number): Promise<void>;
     forget(): Promise<void>;
   }>;
   /** Ends it and removes its directory. */
@@ -96,8 +97,9 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
       await cp(aof, copy, { recursive: true });
       return {
         ageMs: () => performance.now() - takenAtMs,
-        crash: async () => {
+        crash: async (downMs) => {
           await kill("SIGKILL");
+          await delay(downMs);
           await rm(aof, { recursive: true });
           await rename(copy, aof);
           child = await launch(flags, port);

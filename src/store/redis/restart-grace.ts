@@ -7,11 +7,14 @@ import type { Keys } from "./keys.ts";
 /**
  * A server that was killed may come back without its last second, claims included: jobs that run then wait in the queue
  * again. Their workers enter those claims anew with the next beat, and until every worker has made one nobody may claim,
- * or such a job would run twice. Workers may have died with the server, so there is an end to the waiting.
+ * or such a job would run twice. Workers may have died with the server, so there is an end to the waiting. Of a worker that
+ * was started in that last second the server knows nothing: it is not waited for.
  */
 const MAX_GRACE_MS = 3_000;
 /** Workers beat twice a second (runner/lease.ts): one that was alive in the server's last moments had done so not long before. */
 const LAST_MOMENTS_MS = 2_000;
+/** uptime_in_seconds is the difference of two clocks of whole seconds (redis/src/server.c): off by up to a second, either way. */
+const UPTIME_ERROR_MS = 1_000;
 const LOOK_AGAIN_MS = 50;
 
 /**
@@ -38,34 +41,27 @@ export class RestartGrace {
     if (generation === this.#checkedGeneration) return;
     const server = await readServer(client);
     const known = this.#runId ?? (await client.hget(this.#keys.meta, "run_id"));
-    if (known !== null && known !== server.runId) {
-      // Of another server that took over nobody knows when it did.
-      const sinceMs = this.#runId === null ? server.uptimeMs : 0;
-      await this.#untilAllHaveBeaten(client, server, MAX_GRACE_MS - sinceMs);
-    }
+    if (known !== null && known !== server.runId) await this.#untilAllHaveBeaten(client, server);
     if (known !== server.runId) await client.hset(this.#keys.meta, "run_id", server.runId);
     this.#runId = server.runId;
     this.#checkedGeneration = generation;
   }
 
-  /** Waits for a beat, from now on, of each worker that beat in the last moments before the restart. */
-  async #untilAllHaveBeaten(
-    client: Redis,
-    { uptimeMs, nowMs }: ServerInfo,
-    maxMs: number,
-  ): Promise<void> {
-    const endsAtMs = performance.now() + maxMs;
+  /** Waits for a beat (or an announcement) from now on of each worker that was heard of in the last moments before the restart. */
+  async #untilAllHaveBeaten(client: Redis, { uptimeMs, nowMs }: ServerInfo): Promise<void> {
+    const endsAtMs = performance.now() + MAX_GRACE_MS;
     const before = await this.#beats(client);
-    const lastBeatMs = Math.max(
-      ...[...before.values()].filter((beatMs) => beatMs <= nowMs - uptimeMs),
-    );
+    // A beat that came after the restart would hide those who were last heard of before it.
+    const startedAtMs = nowMs - uptimeMs - UPTIME_ERROR_MS;
+    const lastBeatMs = Math.max(...[...before.values()].filter((beatMs) => beatMs <= startedAtMs));
     const expected = [...before.entries()]
       .filter(([, beatMs]) => beatMs >= lastBeatMs - LAST_MOMENTS_MS)
       .map(([owner]) => owner);
     while (performance.now() < endsAtMs) {
       await delay(LOOK_AGAIN_MS);
       const beats = await this.#beats(client);
-      const isBack = (owner: string) => (beats.get(owner) ?? Number.POSITIVE_INFINITY) > nowMs;
+      // Another time, not a later one: a server that took over may have a clock that is behind.
+      const isBack = (owner: string) => beats.has(owner) && beats.get(owner) !== before.get(owner);
       // Where nobody is known of there may be somebody all the same.
       if (expected.length > 0 && expected.every(isBack)) return;
     }
@@ -83,7 +79,6 @@ export class RestartGrace {
 
 interface ServerInfo {
   readonly runId: string;
-  /** Up to a second less than it is. */
   readonly uptimeMs: number;
   /** The server's clock, Unix milliseconds. */
   readonly nowMs: number;

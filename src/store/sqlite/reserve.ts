@@ -30,7 +30,7 @@ const REFILL_INTERVAL_MS = 2_000;
 export const MARGIN_BYTES = 1024 * 1024;
 const BLOCK = new Uint8Array(64 * 1024);
 
-/** What may use the reserve: operations that end something or make room, and one that writes nothing. */
+/** What may use the reserve: operations that end a job, hand it back or make room, and one that writes nothing. */
 const MAY_SPEND: ReadonlySet<string> = new Set([
   "finish",
   "ping",
@@ -89,7 +89,7 @@ export class Reserve {
     try {
       ftruncateSync(this.#file, 0);
     } catch {
-      this.#isWhole = false;
+      // Nothing is gained then.
     }
   }
 

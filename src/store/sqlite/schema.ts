@@ -5,7 +5,7 @@ import type { SweepAnswer } from "../store.ts";
 import { failureOf } from "./group-commit.ts";
 import { recoverAll } from "./handback.ts";
 
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 /*
  * `job` holds what changes, in small rows: every append writes one. What a submit fixes for good may be a megabyte of
@@ -74,13 +74,18 @@ CREATE TABLE once (
   stored_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX once_by_age ON once (stored_at);
+`;
+
+/** A job that is removed takes its key with it. Came with version 4. */
+const ONCE_BY_JOB = `
 CREATE INDEX once_by_job ON once (n);
 `;
 
 /** What brings a file of an older version to this one; a file of a version that is not listed cannot be. */
 const MIGRATIONS: ReadonlyMap<number, string> = new Map([
-  [0, TABLES + ONCE_TABLE],
-  [2, ONCE_TABLE],
+  [0, TABLES + ONCE_TABLE + ONCE_BY_JOB],
+  [2, ONCE_TABLE + ONCE_BY_JOB],
+  [3, ONCE_BY_JOB],
 ]);
 
 /** How long a statement waits for a lock that somebody else's tool holds, e.g. a backup. */

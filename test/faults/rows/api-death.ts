@@ -77,7 +77,7 @@ const manyClients: Row = {
     const clients = Promise.all(
       Array.from({ length: CLIENTS }, () =>
         follow({
-          url: world.whereabouts,
+          url: world.url,
           path: `/jobs/${job.id}/logs/stream?attempt=all&format=json`,
           random: trial.random,
           cuts: 0.1,

@@ -7,8 +7,8 @@ import { follow } from "../follower.ts";
 import type { Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
+import { REDIS } from "./redis-busy.ts";
 
-const REDIS = ["redis"] as const;
 const BOTH = ["sqlite", "redis"] as const;
 const CLIENTS = 100;
 /** So long a worker that has been told to stop is given to claim a job all the same. */
@@ -103,7 +103,7 @@ const manyStreams: Row = {
     const allConnected = Promise.withResolvers<void>();
     const clients = Array.from({ length: CLIENTS }, () =>
       follow({
-        url: world.whereabouts,
+        url: world.url,
         path: `/jobs/${job.id}/logs/stream?attempt=all&format=json`,
         random: trial.random,
         cuts: 0,

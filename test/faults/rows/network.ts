@@ -4,11 +4,10 @@ import { join } from "node:path";
 
 import { ROOT } from "../../support/service.ts";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
-import type { Row, Trial } from "../trial.ts";
+import { recoveryBoundMs, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
-
-const REDIS = ["redis"] as const;
+import { REDIS, redisOf } from "./redis-busy.ts";
 
 /** By which a script is called once the server knows it (scripts.ts). */
 function hashOf(script: string): string {
@@ -20,8 +19,7 @@ function hashOf(script: string): string {
 
 /** A wire to the world's Redis; it is gone with the world's processes. */
 async function wireTo(world: World): Promise<{ wire: TcpProxy; env: Record<string, string> }> {
-  if (world.redis === null) throw new Error("A row of Redis without a Redis");
-  const wire = await startTcpProxy(world.redis.port);
+  const wire = await startTcpProxy(redisOf(world).port);
   world.onClose(() => wire.stop());
   return { wire, env: { REDIS_URL: `redis://127.0.0.1:${wire.port}` } };
 }
@@ -98,7 +96,7 @@ const blackHole: Row = {
     await world.startWorker();
     const startedAtMs = await world.untilAttempt(job, 2);
     trial.recovered(startedAtMs - cutAtMs);
-    if (startedAtMs - cutAtMs > trial.leaseMs + 3_000)
+    if (startedAtMs - cutAtMs > recoveryBoundMs(trial.leaseMs))
       throw new Violation("loss", `run again only after ${startedAtMs - cutAtMs} ms`);
     // Nothing but OUTAGE_SEC ends the old copy.
     await Bun.sleep(cutAtMs + 0.8 * outageSec * 1000 - Date.now());

@@ -9,6 +9,12 @@ export const REDIS = ["redis"] as const;
 /** How soon every loop goes on once the store is back (store.ts, I11). */
 const RESUME_MS = 5_000;
 
+/** The world's Redis. Throws on another store. */
+export function redisOf({ redis }: World): RedisServer {
+  if (redis === null) throw new Error("A row of Redis without a Redis");
+  return redis;
+}
+
 /** An API and two workers, and a few jobs that run for a second or two. */
 export async function openBusy(
   trial: Trial,
@@ -18,8 +24,7 @@ export async function openBusy(
   }: { readonly world?: WorldOptions; readonly lines?: number } = {},
 ): Promise<{ world: World; redis: RedisServer; jobs: TrackedJob[] }> {
   const world = await trial.open(options);
-  const { redis } = world;
-  if (redis === null) throw new Error("A row of Redis without a Redis");
+  const redis = redisOf(world);
   // With slots to spare, so that a job that comes later waits for nothing but what is under test.
   const start = () => world.startWorker({ WORKER_CONCURRENCY: "4" });
   await Promise.all([world.startApi(), start(), start()]);

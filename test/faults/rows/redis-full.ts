@@ -5,10 +5,10 @@ import { Redis } from "ioredis";
 
 import { getJob, submissionForm } from "../../support/client.ts";
 import type { RedisServer } from "../../support/redis-server.ts";
-import type { Row } from "../trial.ts";
+import { recoveryBoundMs, type Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { TrackedJob, World } from "../world.ts";
-import { command, expectResumed, openBusy, REDIS } from "./redis-busy.ts";
+import { command, expectResumed, openBusy, REDIS, redisOf } from "./redis-busy.ts";
 
 /** A server that has no room takes no job, and says when to try again. */
 async function expectRefused({ url }: World): Promise<void> {
@@ -28,14 +28,15 @@ const full: Row = {
     await command(redis, "CONFIG", "SET", "maxmemory", "1");
     await expectRefused(world);
     // Programs go on without their output: each job ends, with what was dropped counted and marked.
-    for (const job of jobs) await expectCut(world, job);
+    const dropped = await Promise.all(jobs.map((job) => expectCut(world, job)));
+    if (dropped.every((bytes) => bytes === 0)) throw new Error("The store was full too late");
     await command(redis, "CONFIG", "SET", "maxmemory", "0");
     await expectResumed(trial, world);
   },
 };
 
-/** A job of which nothing, or just the end of its output, was dropped. */
-async function expectCut(world: World, job: TrackedJob): Promise<void> {
+/** A job of which nothing, or just the end of its output, was dropped. Resolves to how many bytes. */
+async function expectCut(world: World, job: TrackedJob): Promise<number> {
   const events = await job.pieces;
   const text = ["stdout", "stderr"].map((stream) =>
     events
@@ -64,6 +65,7 @@ async function expectCut(world: World, job: TrackedJob): Promise<void> {
   const told = events.findLast(({ name }) => name === "gap")?.data;
   if (dropped > 0 && told !== JSON.stringify({ dropped_bytes: dropped }))
     throw new Violation("gap", `${dropped} bytes are missing, and the stream tells ${told}`);
+  return dropped;
 }
 
 /** The sweep works on a full server, so that the job of a worker that died waits again; it is run once there is room. */
@@ -72,8 +74,7 @@ const deathWhileFull: Row = {
   stores: REDIS,
   async run(trial) {
     const world = await trial.open();
-    const { redis } = world;
-    if (redis === null) throw new Error("A row of Redis without a Redis");
+    const redis = redisOf(world);
     await world.startApi();
     const doomed = await world.startWorker({ WORKER_CONCURRENCY: "1" });
     const job = await world.submit({ lines: 60, lingers: 1 });
@@ -82,7 +83,7 @@ const deathWhileFull: Row = {
     await command(redis, "CONFIG", "SET", "maxmemory", "1");
     await doomed.kill9();
     await world.expectNoGuests();
-    await untilQueued(world, job, trial.leaseMs + 3_000);
+    await untilQueued(world, job, recoveryBoundMs(trial.leaseMs));
     await expectRefused(world);
     await command(redis, "CONFIG", "SET", "maxmemory", "0");
     await expectResumed(trial, world);

@@ -24,6 +24,10 @@ const CLOCK =
 function download(world: World, path: string, flags: readonly string[] = []) {
   const file = join(world.dataDir, "..", crypto.randomUUID());
   const child = Bun.spawn(["curl", "-sN", "-o", file, ...flags, world.url + path]);
+  world.onClose(async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+  });
   const sizeBytes = async () => (await stat(file).catch(() => null))?.size ?? 0;
   return { file, child, sizeBytes };
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,8 +24,10 @@ function checkIntegrity(path: string): void {
 /** Of a copy: the data of a server that is stopped or dead, which the next one shall find as it was left. */
 async function checkIntegrityOfCopy(dataDir: string): Promise<void> {
   const copy = await mkdtemp(join(tmpdir(), "job-runner-copy-"));
-  for (const name of ["jobs.sqlite", "jobs.sqlite-wal"])
-    await copyFile(join(dataDir, name), join(copy, name)).catch(() => undefined);
+  await copyFile(join(dataDir, "jobs.sqlite"), join(copy, "jobs.sqlite"));
+  // There is none after an orderly close.
+  const wal = "jobs.sqlite-wal";
+  if (existsSync(join(dataDir, wal))) await copyFile(join(dataDir, wal), join(copy, wal));
   checkIntegrity(join(copy, "jobs.sqlite"));
   await rm(copy, { recursive: true });
 }

@@ -1,10 +1,7 @@
 import type { JobJson } from "../../support/client.ts";
-import type { Row, Trial } from "../trial.ts";
+import { recoveryBoundMs, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { Process, TrackedJob, World } from "../world.ts";
-
-/** From its worker's death until a job runs again, or has ended: lease + sweep + 1 s (store.ts, I4). */
-const recoveryBoundMs = (leaseMs: number) => leaseMs + 2_000 + 1_000;
 
 /**
  * Every step of a worker's life at which it can die, whether the job is run again then, and whether its program runs at
@@ -178,7 +175,7 @@ const frozen: Row = {
 
 export const WORKER_DEATH: readonly Row[] = [...deaths, budget, frozen];
 
-/** Waits for state T of proc(5); no event tells a process that is not the parent. */
+/** Waits for state T of proc(5); Bun tells a parent of a child's end, not of its stop. */
 async function untilStopped(pid: number): Promise<void> {
   for (;;) {
     const stat = await Bun.file(`/proc/${pid}/stat`).text();
