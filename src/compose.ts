@@ -139,14 +139,7 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     onCutOff: (claim) => countFence(metrics, claim),
     onError: (error) => onError("lease keeper", error),
   });
-  const reaper = createReaper(store, files, {
-    sweepIntervalMs: timing.sweepIntervalMs,
-    retentionMs: config.retentionSec * 1000,
-    abandonedUploadMs: ABANDONED_UPLOAD_MS,
-    isDead: isDeadNeighbour,
-    onRecovered: createRecoveryReport(log),
-    onError: (error) => onError("reaper", error),
-  });
+  const reaper = composeReaper(config, storage, log);
   const execution = createExecution({
     driver: config.sandbox,
     log,
@@ -168,6 +161,23 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     claiming: pulse,
     slots: () => ({ total: config.workerConcurrency, busy: metrics.runs.count }),
   };
+}
+
+/** Wires what brings jobs of dead workers back and removes expired ones. Nothing is started. */
+export function composeReaper(
+  config: Config,
+  { store, files, timing }: Storage,
+  log: Logger,
+): Service {
+  const onError = createFailureReport(log);
+  return createReaper(store, files, {
+    sweepIntervalMs: timing.sweepIntervalMs,
+    retentionMs: config.retentionSec * 1000,
+    abandonedUploadMs: ABANDONED_UPLOAD_MS,
+    isDead: isDeadNeighbour,
+    onRecovered: createRecoveryReport(log),
+    onError: (error) => onError("reaper", error),
+  });
 }
 
 /** The configured sandbox with a directory of its own on the host. Throws what the file system throws. */

@@ -1,6 +1,6 @@
 import { createApi } from "./api/app.ts";
 import { composeApiPorts } from "./compose-api.ts";
-import { composeReadiness, composeWorker, openStorage } from "./compose.ts";
+import { composeReadiness, composeReaper, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
 import {
@@ -39,14 +39,17 @@ async function run(config: Config, log: Logger): Promise<void> {
     port: config.port,
     fetch: (request) => api.fetch(request),
   });
-  const stopAll = await startAll([readiness.service, ...(worker?.services ?? [])], log);
+  // Without a worker here somebody has to find out that those elsewhere are gone.
+  const background = worker?.services ?? [composeReaper(config, storage, log)];
+  const stopAll = await startAll([readiness.service, ...background], log);
   log.info("listening", `Listening on ${server.url.href} (store: ${storage.store.kind})`);
 
   await untilStop(log, stopping, failed);
+  const endsAtMs = performance.now() + stopDeadlineMs(config);
   draining.abort();
   await stopAll(stopDeadlineMs(config));
   closing.abort();
-  await server.stop();
+  await server.stop(Math.max(endsAtMs - performance.now(), 0));
   await storage.store.close();
 }
 

@@ -41,7 +41,7 @@ async function run(config: Config, log: Logger): Promise<void> {
   await untilStop(log, stopping, failed);
   draining.abort();
   await stopAll(stopDeadlineMs(config));
-  await server?.stop();
+  await server?.stop(0);
   await storage.store.close();
 }
 

@@ -1,9 +1,14 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 /** An HTTP server that is listening. */
 export interface HttpServer {
   /** Where it listens, e.g. `http://127.0.0.1:8000/`; the port is the real one where 0 was asked for. */
   readonly url: URL;
-  /** Stops listening; what is being answered gets a moment to end, then every connection is closed. */
-  stop(): Promise<void>;
+  /**
+   * Stops listening. Requests that are being received or worked on are finished, for up to `graceMs`; answers that are
+   * being sent get a moment to end, and then every connection is closed.
+   */
+  stop(graceMs: number): Promise<void>;
 }
 
 /**
@@ -26,6 +31,7 @@ export function serve(options: {
   readonly port: number;
   readonly fetch: (request: Request) => Promise<Response>;
 }): HttpServer {
+  const unanswered = new Set<Promise<unknown>>();
   const server = listen({
     hostname: options.hostname,
     port: options.port,
@@ -36,13 +42,28 @@ export function serve(options: {
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     // Bun's page for an error that the handler lets through would show our source to whoever asks.
     development: false,
-    fetch: options.fetch,
+    async fetch(request) {
+      const answer = options.fetch(request);
+      const settled = answer.catch(() => undefined);
+      unanswered.add(settled);
+      try {
+        return await answer;
+      } finally {
+        unanswered.delete(settled);
+      }
+    },
   });
   return {
     url: server.url,
-    async stop() {
+    async stop(graceMs) {
+      const closed = server.stop();
+      const isOver = new AbortController();
+      const { signal } = isOver;
+      const late = delay(graceMs, undefined, { signal }).catch(() => undefined);
+      await Promise.race([Promise.all(unanswered), late]);
+      isOver.abort();
       const cut = setTimeout(() => void server.stop(true), LAST_WORDS_MS);
-      await server.stop();
+      await closed;
       clearTimeout(cut);
     },
   };

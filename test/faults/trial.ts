@@ -1,5 +1,6 @@
 import { messageOf } from "../../src/errors.ts";
 import { DEFAULT_TIMING } from "../../src/store/timing.ts";
+import type { JobJson } from "../support/client.ts";
 import { createRandom, type Random } from "./random.ts";
 import { Violation } from "./violation.ts";
 import { type StoreKind, World, type WorldOptions } from "./world.ts";
@@ -43,6 +44,16 @@ export const TEST_LEASE_MS = 1_000;
  */
 export const recoveryBoundMs = (leaseMs: number): number =>
   leaseMs + DEFAULT_TIMING.sweepIntervalMs + 1_000;
+
+/** A worker that is back on the same host runs its predecessor's jobs at once (store.ts, I4): throws a Violation when not. */
+export function noteRestart(trial: Trial, job: JobJson, backAtMs: number): void {
+  const ms = Date.parse(job.started_at ?? "") - backAtMs;
+  // The server says that it listens once its worker has started, so it may have claimed before that.
+  trial.recovered(Math.max(ms, 0));
+  if (ms > RESTART_MS) throw new Violation("loss", `run again only ${ms} ms after the restart`);
+}
+
+const RESTART_MS = 2_000;
 
 /** Above what any row needs. */
 const DEADLINE_MS = 180_000;

@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { ListenError, serve } from "../../src/platform/serve.ts";
 
@@ -9,7 +12,7 @@ test("listens on a free port, hands requests over, and stops", async () => {
     fetch: async (request) => new Response(new URL(request.url).pathname),
   });
   expect(await (await fetch(new URL("/a", server.url))).text()).toBe("/a");
-  await server.stop();
+  await server.stop(0);
   await expect(fetch(new URL("/a", server.url))).rejects.toThrow();
 });
 
@@ -17,7 +20,7 @@ test("a port that is taken is an error, not a share of somebody else's requests"
   const options = { hostname: "127.0.0.1", fetch: async () => new Response("x") };
   const first = serve({ ...options, port: 0 });
   expect(() => serve({ ...options, port: Number(first.url.port) })).toThrow(ListenError);
-  await first.stop();
+  await first.stop(0);
 });
 
 test("stopping closes open streams", async () => {
@@ -36,6 +39,46 @@ test("stopping closes open streams", async () => {
     ({ done }) => (done ? "closed" : "more"),
     () => "closed",
   );
-  await server.stop();
+  await server.stop(0);
   expect(await rest).toBe("closed");
+});
+
+test("stopping waits for requests that are still being received, and takes no new ones", async () => {
+  const isReading = Promise.withResolvers<void>();
+  const server = serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      isReading.resolve();
+      return new Response(await request.text());
+    },
+  });
+  const socket = connect(Number(server.url.port), "127.0.0.1");
+  socket.write("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab");
+  await isReading.promise;
+  const stopped = server.stop(20_000);
+  // Longer than answers get that are being sent.
+  await delay(1_500);
+  await expect(fetch(server.url)).rejects.toThrow();
+  socket.write("cd");
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 [^]*abcd$/);
+  await stopped;
+});
+
+test("stopping does not wait for longer than it is told", async () => {
+  const isReading = Promise.withResolvers<void>();
+  const server = serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      isReading.resolve();
+      return new Response(await request.text());
+    },
+  });
+  const socket = connect(Number(server.url.port), "127.0.0.1");
+  socket.on("error", () => undefined);
+  socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab");
+  await isReading.promise;
+  await server.stop(50);
+  expect(await text(socket).catch(() => "")).not.toContain("200");
 });

@@ -14,6 +14,9 @@ const CLIENTS = 100;
 /** So long a worker that has been told to stop is given to claim a job all the same. */
 const NO_CLAIM_MS = 300;
 
+/** A request under way takes so much longer. */
+const SLOW_POST_MS = 2_500;
+
 const inGrace: Row = {
   name: "SIGTERM worker: its job ends in the grace",
   stores: REDIS,
@@ -95,10 +98,11 @@ const manyStreams: Row = {
   stores: BOTH,
   async run(trial) {
     const world = await trial.open();
-    const env = { DRAIN_SEC: "0" };
+    const env = { DRAIN_SEC: "5" };
     const leaving = await world.startApi(env);
     if (world.kind === "redis") await world.startWorker();
-    const job = await world.submit({ lines: 300, pauseMs: 20 });
+    // Longer than the drain.
+    const job = await world.submit({ lines: 500, pauseMs: 20 });
     let [connected, leaves] = [0, 0];
     const allConnected = Promise.withResolvers<void>();
     const clients = Array.from({ length: CLIENTS }, () =>
@@ -121,6 +125,7 @@ const manyStreams: Row = {
     await Bun.sleep(trial.random.int(0, 300));
     const stopped = leaving.stop();
     await leaving.said(/SIGTERM/);
+    await Bun.sleep(SLOW_POST_MS);
     const answer = await finishPost();
     const [, id = ""] = /^HTTP\/1\.1 202 [^]*"id":"([^"]+)"/.exec(answer) ?? [];
     if (id === "") throw new Violation("loss", `a POST under way was answered ${answer}`);

@@ -86,7 +86,8 @@ const blackHole: Row = {
     const outageSec = outageSecOf(trial);
     const { wire, env } = await wireTo(world);
     await world.startApi();
-    await world.startWorker({ ...env, WORKER_CONCURRENCY: "1", OUTAGE_SEC: String(outageSec) });
+    const cutOff = { ...env, WORKER_CONCURRENCY: "1", OUTAGE_SEC: String(outageSec) };
+    const old = await world.startWorker(cutOff);
     // Longer than everything here, had it not been cut off.
     const spec = { timeout_sec: 600 };
     const job = await world.submit({ lines: 4_000, pauseMs: 2 * outageSec, spec });
@@ -105,6 +106,8 @@ const blackHole: Row = {
     if (world.copiesOf(job).includes(1))
       throw new Violation("orphan", "the old copy outlived OUTAGE_SEC");
     wire.restore();
+    // Said once the store has refused what was left to be sent.
+    await old.said(/"job_fenced"/);
     await fetch(`${world.url}/jobs/${job.id}/cancel`, { method: "POST" });
     await world.expectEnd(job, { status: "cancelled", attempts: [2, 2] });
     await world.expectNoGuests();

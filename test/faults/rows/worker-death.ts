@@ -1,5 +1,5 @@
 import type { JobJson } from "../../support/client.ts";
-import { recoveryBoundMs, type Row, type Trial } from "../trial.ts";
+import { noteRestart, recoveryBoundMs, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { Process, TrackedJob, World } from "../world.ts";
 
@@ -41,7 +41,7 @@ const JOBS = 6;
 async function openDoomed(trial: Trial, fault: string) {
   const world = await trial.open();
   if (world.kind === "sqlite") {
-    const api = await world.startApi({ FAULT: fault, WORKER_CONCURRENCY: "4" });
+    const api = await world.startApi({ FAULT: fault, WORKER_CONCURRENCY: "1" });
     return { world, doomed: api, recover: async () => void (await world.startApi()) };
   }
   await world.startApi();
@@ -85,15 +85,18 @@ const deaths: readonly Row[] = DEATHS.map(([when, fault, { isRunAgain, isRunning
     const diedAtMs = Date.now();
     await world.expectNoGuests();
     await recover();
+    const backAtMs = Date.now();
     const jobs = await submitting;
     const ended = await Promise.all(jobs.map((job) => world.expectEnd(job, { attempts: [1, 2] })));
     const rerun = ended.filter(({ attempt }) => attempt === 2);
     if (isRunning && ended[0]?.attempt !== 2)
       throw new Violation("loss", "a job whose program was killed was not run again");
-    // Of one worker with one slot just one job was hit; a whole server had up to four in every state.
-    if (world.kind === "redis" && rerun.length !== (isRunAgain ? 1 : 0))
+    // Of one worker with one slot just one job was hit.
+    if (rerun.length !== (isRunAgain ? 1 : 0))
       throw new Violation("duplicate", `${rerun.length} jobs were run again`);
-    if (world.kind === "redis") for (const job of rerun) noteRecovery(trial, job, diedAtMs);
+    for (const job of rerun)
+      if (world.kind === "redis") noteRecovery(trial, job, diedAtMs);
+      else noteRestart(trial, job, backAtMs);
   },
 }));
 
