@@ -27,6 +27,7 @@ type ServiceEvent =
   | "store_away"
   | "store_back"
   | "job_recovered"
+  | "folders_removed"
   | "step_failed"
   | "job_submitted"
   | "job_cancel_asked"

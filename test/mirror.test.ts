@@ -31,6 +31,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "api/server-info.ts": "api/openapi.test.ts",
   "api/stats.ts": "e2e/metrics.test.ts",
   "api/upload.ts": "e2e/upload.test.ts",
+  "files/job-folders.ts": "files/local.test.ts",
   "metrics/answers.ts": "e2e/metrics.test.ts",
   "metrics/metrics.ts": "e2e/metrics.test.ts",
   "metrics/process-metrics.ts": "metrics/scrape.test.ts",

@@ -68,4 +68,17 @@ export interface FileStore {
     readonly olderThanMs: number;
     readonly isStored: (jobId: string) => Promise<boolean>;
   }): Promise<number>;
+
+  /**
+   * Removes the folders of jobs that were stored and that the store has lost since, as Redis loses in a crash of its host
+   * what it acknowledged in the last second (appendfsync everysec): those that are older than `olderThanMs`, are not being
+   * uploaded, and whose job `isStored` does not know; at most `limit` of them. Resolves to the number of those removed.
+   * Throws what `isStored` throws, and then nothing was removed; nor is anything once `signal` has fired.
+   */
+  removeOrphanedJobs(options: {
+    readonly olderThanMs: number;
+    readonly limit: number;
+    readonly isStored: (jobId: string) => Promise<boolean>;
+    readonly signal: AbortSignal;
+  }): Promise<number>;
 }

@@ -1,16 +1,6 @@
 import { createHash } from "node:crypto";
 import { openAsBlob } from "node:fs";
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rmdir,
-  stat,
-  statfs,
-  unlink,
-} from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 import { AppError } from "../errors.ts";
@@ -18,26 +8,24 @@ import type { InputFile } from "../jobs/job.ts";
 import type { Artifact } from "../jobs/outcome.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
 import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
+import {
+  ARTIFACTS,
+  discardUpload,
+  errno,
+  INPUT,
+  removeEmpty,
+  removeJob,
+  STAGED,
+  UPLOADS,
+} from "./job-folders.ts";
+import { removeAbandonedUploads, removeOrphanedJobs } from "./leftovers.ts";
 
 /*
- * Job folders on a local disk, or on a volume that API and workers share:
- *
- *   <root>/.uploads/<job>/                  an upload that has not been confirmed; empty once it is committed
- *   <root>/.uploads/<job>/job/input/<n>     its files until then
- *   <root>/<job>/input/<n>                  the uploaded files
- *   <root>/<job>/artifacts/<epoch>/<n>      what one attempt left behind
- *
- * Blobs are numbered, so a folder is never deeper than this, whatever a program did; and removing one never recurses
- * into a tree that a program shaped (a recursive removal of 3,000 nested levels takes half a minute).
+ * Job folders on a local disk, or on a volume that API and workers share, laid out as job-folders.ts says.
  */
 
 /** How much is written between two looks at the free space. */
 const CHECK_SPACE_EVERY_BYTES = 16 * 1024 * 1024;
-const UPLOADS = ".uploads";
-const STAGED = "job";
-const INPUT = "input";
-const ARTIFACTS = "artifacts";
-
 const READ_BYTES = 256 * 1024;
 
 export interface LocalFilesOptions {
@@ -65,6 +53,7 @@ export async function openLocalFiles(
       readRange(join(root, jobId, ARTIFACTS, artifact.blob), range),
     remove: (jobId) => removeJob(join(root, jobId)),
     removeAbandonedUploads: (options) => removeAbandonedUploads(root, options),
+    removeOrphanedJobs: (options) => removeOrphanedJobs(root, options),
   };
 }
 
@@ -90,13 +79,6 @@ async function beginUpload(place: Place, jobId: string): Promise<Upload> {
     confirm: () => removeEmpty(marker),
     discard: () => discardUpload(root, jobId),
   };
-}
-
-async function discardUpload(root: string, jobId: string): Promise<void> {
-  await removeJob(join(root, jobId));
-  await removeJob(join(root, UPLOADS, jobId, STAGED));
-  // Last, so that whatever is left by a death in between is found again.
-  await removeEmpty(join(root, UPLOADS, jobId));
 }
 
 function artifactWriter(
@@ -217,67 +199,6 @@ async function openForReading(path: string): Promise<FileHandle> {
   }
 }
 
-/** Removes a job's folder or an upload's; both are exactly as deep as the layout above. */
-async function removeJob(folder: string): Promise<void> {
-  await removeFiles(join(folder, INPUT));
-  for (const epoch of await list(join(folder, ARTIFACTS)))
-    await removeFiles(join(folder, ARTIFACTS, epoch));
-  await removeEmpty(join(folder, ARTIFACTS));
-  await removeEmpty(folder);
-}
-
-async function removeFiles(folder: string): Promise<void> {
-  for (const name of await list(folder)) await ignoreMissing(unlink(join(folder, name)));
-  await removeEmpty(folder);
-}
-
-const removeEmpty = (folder: string) => ignoreMissing(rmdir(folder));
-
-async function removeAbandonedUploads(
-  root: string,
-  { olderThanMs, isStored }: Parameters<FileStore["removeAbandonedUploads"]>[0],
-): Promise<number> {
-  const newestToRemoveMs = Date.now() - olderThanMs;
-  let removed = 0;
-  const failures: unknown[] = [];
-  for (const jobId of await list(join(root, UPLOADS))) {
-    const marker = join(root, UPLOADS, jobId);
-    try {
-      if ((await lastWriteMs(marker)) > newestToRemoveMs) continue;
-      if (await isStored(jobId)) await removeEmpty(marker);
-      else {
-        await discardUpload(root, jobId);
-        removed++;
-      }
-    } catch (error) {
-      // One folder that resists does not keep the others.
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw failures[0];
-  return removed;
-}
-
-async function lastWriteMs(marker: string): Promise<number> {
-  const input = join(marker, STAGED, INPUT);
-  const paths = [marker, ...(await list(input)).map((blob) => join(input, blob))];
-  const stats = await Promise.all(paths.map((path) => ignoreMissing(stat(path))));
-  return Math.max(...stats.map((found) => found?.mtimeMs ?? 0));
-}
-
-async function list(folder: string): Promise<readonly string[]> {
-  return (await ignoreMissing(readdir(folder))) ?? [];
-}
-
-async function ignoreMissing<T>(step: Promise<T>): Promise<T | undefined> {
-  try {
-    return await step;
-  } catch (error) {
-    if (errno(error) === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
 async function translateDiskErrors<T>(step: () => Promise<T>): Promise<T> {
   try {
     return await step();
@@ -288,8 +209,4 @@ async function translateDiskErrors<T>(step: () => Promise<T>): Promise<T> {
       });
     throw error;
   }
-}
-
-function errno(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

@@ -2,9 +2,12 @@ import type { FileStore } from "../files/file-store.ts";
 import type { Service } from "../lifecycle.ts";
 import { repeat } from "../lifecycle.ts";
 import type { Store, SweepAnswer } from "../store/store.ts";
+import type { Recovery } from "./recoveries.ts";
 
 /** How many expired jobs one round removes, so that a round stays short. */
 const EXPIRE_BATCH = 100;
+/** How many orphaned folders one round removes: the wrong store, which knows none of the jobs, must not cost all at once. */
+const ORPHANS_BATCH = 100;
 const EXPIRE_INTERVAL_MS = 10_000;
 const UPLOADS_INTERVAL_MS = 10 * 60_000;
 
@@ -12,17 +15,17 @@ export interface ReaperOptions {
   readonly sweepIntervalMs: number;
   /** Ended jobs are removed after this. */
   readonly retentionMs: number;
-  /** Uploads that were neither confirmed nor discarded are removed after this. */
+  /** Uploads that were neither confirmed nor discarded are removed after this, and so are folders without a job. */
   readonly abandonedUploadMs: number;
   /** true only for an owner that was a process of this machine and is gone, with all that it ran. */
   readonly isDead: (owner: string) => boolean;
-  readonly onRecovered: (answer: SweepAnswer) => void;
+  readonly onRecovered: (recovery: Recovery) => void;
   readonly onError: (error: unknown) => void;
 }
 
 /**
- * Brings jobs of dead workers back and removes expired ones. Any number of processes may run one: every step is the
- * store's, and idempotent.
+ * Brings jobs of dead workers back, and removes expired ones and files that no job needs. Any number of processes may
+ * run one: every step is the store's, and idempotent.
  */
 export function createReaper(store: Store, files: FileStore, options: ReaperOptions): Service {
   const stopping = new AbortController();
@@ -53,7 +56,7 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
 
   const removeJob = async (id: string): Promise<boolean> => {
     try {
-      // Files first: a record without files is found again in the next round, files without a record are not.
+      // Files first: a record without files is found again in the next round, files without a record only in an hour.
       await files.remove(id);
       return await store.remove(id);
     } catch (error) {
@@ -62,9 +65,18 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
     }
   };
 
+  const isStored = async (jobId: string) => (await store.get(jobId)) !== null;
+  const olderThanMs = options.abandonedUploadMs;
+
   const removeAbandonedUploads = async () => {
-    const isStored = async (jobId: string) => (await store.get(jobId)) !== null;
-    await files.removeAbandonedUploads({ olderThanMs: options.abandonedUploadMs, isStored });
+    await files.removeAbandonedUploads({ olderThanMs, isStored });
+  };
+
+  const removeOrphanedJobs = async () => {
+    const request = { olderThanMs, limit: ORPHANS_BATCH, isStored, signal };
+    const removedFolders = await files.removeOrphanedJobs(request);
+    if (removedFolders > 0)
+      options.onRecovered({ requeued: [], lost: [], cancelled: [], removedFolders });
   };
 
   return {
@@ -75,6 +87,7 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
         repeat(sweep, { intervalMs: sweepIntervalMs, signal, onError }),
         repeat(expire, { intervalMs: EXPIRE_INTERVAL_MS, signal, onError }),
         repeat(removeAbandonedUploads, { intervalMs: UPLOADS_INTERVAL_MS, signal, onError }),
+        repeat(removeOrphanedJobs, { intervalMs: UPLOADS_INTERVAL_MS, signal, onError }),
       ]);
     },
     async stop() {

@@ -171,6 +171,57 @@ test("an upload without a job is removed, one whose job is stored is not", async
   expect(await read("orphan", file).catch((error: unknown) => String(error))).toContain("gone");
 });
 
+test("a folder whose job the store has lost is removed, and told of; one with a job is not", async () => {
+  const { job, submitted } = await claim("owner");
+  // Never submitted: what a store remembers that lost the job with the last second before a crash.
+  const lost = await workshop.prepare("true");
+  const told = Promise.withResolvers<number>();
+  const service = createReaper(workshop.store, workshop.files, {
+    ...reaperOptions,
+    // Older than a moment that is still to come.
+    abandonedUploadMs: -60_000,
+    onRecovered: ({ removedFolders = 0 }) => told.resolve(removedFolders),
+    onError: told.reject,
+  });
+  await service.start();
+  expect(await told.promise).toBe(1);
+  await service.stop();
+  const canBeRead = async (id: string, [file]: readonly InputFile[]) => {
+    if (file === undefined) throw new Error("No file");
+    try {
+      for await (const _chunk of workshop.files.readInput(id, file)) return true;
+    } catch (error) {
+      if (error instanceof AppError && error.code === "not_found") return false;
+      throw error;
+    }
+    return true;
+  };
+  expect(await canBeRead(lost.id, lost.files)).toBe(false);
+  expect(await canBeRead(job.id, submitted.files)).toBe(true);
+});
+
+test("a store that gives no answer costs no folder", async () => {
+  const unknown = await workshop.prepare("true");
+  const broken = overridden(workshop.store, {
+    get: () => Promise.reject(new AppError("store_unavailable", "gone")),
+  });
+  const failed = Promise.withResolvers<unknown>();
+  const service = createReaper(broken, workshop.files, {
+    ...reaperOptions,
+    abandonedUploadMs: -60_000,
+    onRecovered: () => failed.reject(new Error("A folder was removed")),
+    onError: failed.resolve,
+  });
+  await service.start();
+  expect(await failed.promise).toMatchObject({ code: "store_unavailable" });
+  await service.stop();
+  const [file] = unknown.files;
+  if (file === undefined) throw new Error("No file");
+  for await (const chunk of workshop.files.readInput(unknown.id, file))
+    expect(Buffer.from(chunk).toString()).toBe("true");
+  expect.assertions(2);
+});
+
 test("a step that fails is reported, and the loop goes on", async () => {
   const errors: unknown[] = [];
   const twice = Promise.withResolvers<void>();

@@ -13,3 +13,15 @@ test("each recovered job has a line of its own, with what became of it", () => {
     ["warn", "job_recovered", "d", "cancelled"],
   ]);
 });
+
+test("removed folders have one line with their number, and none without any", () => {
+  const { log, lines } = recordedLog();
+  const report = createRecoveryReport(log);
+  const nothing = { requeued: [], lost: [], cancelled: [] };
+  report({ ...nothing, removedFolders: 0 });
+  report(nothing);
+  report({ ...nothing, removedFolders: 3 });
+  expect(lines.map(({ level, event, message }) => [level, event, message])).toEqual([
+    ["warn", "folders_removed", "Folders of jobs that the store does not know were removed: 3."],
+  ]);
+});
