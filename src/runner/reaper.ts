@@ -66,13 +66,13 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
   };
 
   const isStored = async (jobId: string) => (await store.get(jobId)) !== null;
-  const olderThanMs = options.abandonedUploadMs;
-
   const removeAbandonedUploads = async () => {
-    await files.removeAbandonedUploads({ olderThanMs, isStored });
+    await files.removeAbandonedUploads({ olderThanMs: options.abandonedUploadMs, isStored });
   };
 
   const removeOrphanedJobs = async () => {
+    // Older than most jobs that are still there: the wrong store knows none of them.
+    const olderThanMs = options.retentionMs + options.abandonedUploadMs;
     const request = { olderThanMs, limit: ORPHANS_BATCH, isStored, signal };
     const removedFolders = await files.removeOrphanedJobs(request);
     if (removedFolders > 0)
