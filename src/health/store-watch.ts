@@ -14,8 +14,8 @@ export interface StoreWatch extends Service {
 }
 
 /**
- * Asks the store for a small write every second. A store that was stopped, cut off or that hangs is seen by the answer
- * that does not come: most of the ways in which it can go away leave its connections as they are.
+ * Asks the store every second whether it can write (Store.ping). A store that was stopped, cut off or that hangs is seen
+ * by the answer that does not come: most of the ways in which it can go away leave its connections as they are.
  */
 export function createStoreWatch(store: Store): StoreWatch {
   const stopping = new AbortController();

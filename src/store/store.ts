@@ -289,8 +289,9 @@ export interface Store {
   stats(): Promise<StoreStats>;
 
   /**
-   * Resolves when that part of the store that writes has answered, on Redis with a small write of its own. One try, never
-   * repeated. Throws `storage_full` where Redis takes no new jobs; a full disk under SQLite is met by the next write only.
+   * Resolves when that part of the store that writes has answered: Redis with a small write of its own, SQLite with its
+   * write lock, and with a small write only where its disk is nearly full. One try, never repeated. Throws `storage_full`
+   * where there is no room for new jobs.
    */
   ping(): Promise<void>;
 

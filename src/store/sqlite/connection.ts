@@ -2,10 +2,12 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 
 /** One connection to a database file, each SQL text of which is prepared once. Every call blocks its thread. */
 export class Connection {
+  readonly path: string;
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
   constructor(path: string, options: { readonly readOnly: boolean }) {
+    this.path = path;
     this.#database = new DatabaseSync(path, { readOnly: options.readOnly });
   }
 

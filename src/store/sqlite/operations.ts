@@ -3,8 +3,9 @@ import { findSubmitted, submit, submitOnce } from "./enqueue.ts";
 import { finish, requestCancel } from "./finish.ts";
 import { release, releaseOwner } from "./handback.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
+import { pingReader, pingWriter } from "./ping.ts";
 import { announceWorker, workers } from "./presence.ts";
-import { getRecord, hasWork, leaseOwners, list, ping, queuePosition } from "./query.ts";
+import { getRecord, hasWork, leaseOwners, list, queuePosition } from "./query.ts";
 import { expired, purge, remove } from "./retain.ts";
 import { stats } from "./stats.ts";
 
@@ -14,7 +15,7 @@ export const WRITES = {
   append,
   claim,
   finish,
-  ping,
+  ping: pingWriter,
   purge,
   release,
   releaseOwner,
@@ -34,7 +35,7 @@ export const READS = {
   lastEntryId,
   leaseOwners,
   list,
-  ping,
+  ping: pingReader,
   queuePosition,
   readLog,
   stats,

@@ -84,8 +84,3 @@ export function leaseOwners(db: Connection): readonly string[] {
     .all<{ owner: string }>("SELECT DISTINCT owner FROM job WHERE state = 'running'")
     .map(({ owner }) => owner);
 }
-
-/** Answers that this connection works. */
-export function ping(db: Connection): void {
-  db.get("SELECT 1");
-}

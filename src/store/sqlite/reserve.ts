@@ -30,10 +30,9 @@ const REFILL_INTERVAL_MS = 2_000;
 export const MARGIN_BYTES = 1024 * 1024;
 const BLOCK = new Uint8Array(64 * 1024);
 
-/** What may use the reserve: operations that end a job, hand it back or make room, and one that writes nothing. */
+/** What may use the reserve: operations that end a job, hand it back or make room. */
 const MAY_SPEND: ReadonlySet<string> = new Set([
   "finish",
-  "ping",
   "purge",
   "release",
   "releaseOwner",

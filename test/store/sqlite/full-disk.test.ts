@@ -14,7 +14,8 @@ test("on a full disk jobs end, nothing else gets that room, and all works again 
     release: "queued",
     reserveAfter: 0,
     submitMeanwhile: "storage_full",
-    ping: "ok",
+    ping: "storage_full",
+    pingInTheEnd: "ok",
     submitInTheEnd: "stored",
   });
   expect(await child.exited).toBe(0);
