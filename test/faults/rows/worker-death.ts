@@ -112,23 +112,32 @@ const budget: Row = {
       FAULT: `store.append.after:stop@${trial.random.int(1, 4)}`,
       WORKER_CONCURRENCY: "1",
     };
+    const isRemote = trial.random.next() < 0.5;
     const start = async (of: Readonly<Record<string, string>>): Promise<Process> =>
-      world.kind === "sqlite" ? await world.startApi(of) : await world.startWorker(of);
+      world.kind === "sqlite"
+        ? await world.startApi(of)
+        : await world.startWorker(of, { isRemote });
     if (world.kind === "redis") await world.startApi();
     let runner = await start(env);
     const job = await world.submit({ lingers: 2 });
+    let diedAtMs = 0;
     for (let death = 1; ; death += 1) {
       await untilStopped(runner.pid);
       if (!world.copiesOf(job).includes(death)) throw new Error(`No attempt ${death} runs`);
       await runner.kill9();
+      diedAtMs = Date.now();
       await world.expectNoGuests();
       if (death === 2) break;
       runner = await start(env);
     }
-    // Somebody has to find out that it is lost, and takes the next job at once.
-    await start({});
-    const other = await world.submit();
+    // On Redis it is the API that finds out that the job is lost: nobody else is left.
+    if (world.kind === "sqlite") await start({});
     const lost = await world.expectEnd(job, { status: "lost", attempts: [2, 2] });
+    const foundMs = Date.parse(lost.finished_at ?? "") - diedAtMs;
+    if (foundMs > recoveryBoundMs(trial.leaseMs))
+      throw new Violation("loss", `it was found to be lost only after ${foundMs} ms`);
+    if (world.kind === "redis") await start({});
+    const other = await world.submit();
     if (lost.reason !== "worker_lost") throw new Violation("loss", `the reason is ${lost.reason}`);
     if (lost.log.bytes === 0) throw new Violation("gap", "the log of the lost job is gone");
     const { created_at, started_at } = await world.expectEnd(other, { attempts: [1, 1] });
