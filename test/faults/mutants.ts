@@ -11,12 +11,16 @@ import { ROOT } from "../support/service.ts";
  * without a bug, on this machine and in this run.
  */
 
-interface Mutant {
-  readonly name: string;
+interface Edit {
   readonly file: string;
   /** What is taken out of the file, where it stands just once, and what takes its place. */
   readonly takeOut: string;
   readonly putIn: string;
+}
+
+interface Mutant {
+  readonly name: string;
+  readonly edits: readonly Edit[];
   /** Rows that should catch it: parts of their names. */
   readonly rows: readonly string[];
   /** "redis" when absent. */
@@ -28,95 +32,143 @@ const SHARED = "src/store/redis/scripts/shared.lua";
 const MUTANTS: readonly Mutant[] = [
   {
     name: "no epoch guard: any claim holds a running job",
-    file: SHARED,
-    takeOut: "return record[2] == claim.epoch and record[3] == claim.owner end",
-    putIn: "return true end",
+    edits: [
+      {
+        file: SHARED,
+        takeOut: "return record[2] == claim.epoch and record[3] == claim.owner end",
+        putIn: "return true end",
+      },
+    ],
     rows: ["SIGSTOP worker"],
   },
   {
     name: "no grace after a silence of the store",
-    file: SHARED,
-    takeOut: "elseif not last or now - last > 3 * interval then",
-    putIn: "elseif not last then",
+    edits: [
+      {
+        file: SHARED,
+        takeOut: "elseif not last or now - last > 3 * interval then",
+        putIn: "elseif not last then",
+      },
+    ],
     rows: ["redis SIGSTOP for 3 s", "CLIENT PAUSE"],
   },
   {
     name: "no reconcile: a forgotten claim is not entered again",
-    file: SHARED,
-    takeOut:
-      "  if record[1] ~= 'queued' or tonumber(claim.epoch) <= tonumber(record[2]) then return false end",
-    putIn: "  if true then return false end",
+    edits: [
+      {
+        file: SHARED,
+        takeOut:
+          "  if record[1] ~= 'queued' or tonumber(claim.epoch) <= tonumber(record[2]) then return false end",
+        putIn: "  if true then return false end",
+      },
+    ],
     rows: ["host crash"],
   },
   {
     name: "no reconcile: a forgotten end is not made again",
-    file: "src/runner/lease.ts",
-    takeOut: "    recent.settle(startedAtMs, answer.unfinished);",
-    putIn: "",
+    edits: [
+      {
+        file: "src/runner/lease.ts",
+        takeOut: "    recent.settle(startedAtMs, answer.unfinished);",
+        putIn: "",
+      },
+    ],
     rows: ["host crash"],
   },
   {
     name: "no reconcile: a claim whose reply was lost is not repeated",
-    file: "src/store/redis/scripts/claim.lua",
-    takeOut: "if taken_by == token then",
-    putIn: "if false then",
+    edits: [
+      {
+        file: "src/store/redis/scripts/claim.lua",
+        takeOut: "if taken_by == token then",
+        putIn: "if false then",
+      },
+    ],
     rows: ["reply of claim lost"],
   },
   {
     name: "no check of the last seq: a lost tail leaves a hole",
-    file: "src/store/redis/scripts/append.lua",
-    takeOut: "if seq > last + 1 then return last end",
-    putIn: "",
+    edits: [
+      {
+        file: "src/store/redis/scripts/append.lua",
+        takeOut: "if seq > last + 1 then return last end",
+        putIn: "",
+      },
+    ],
     rows: ["host crash"],
   },
   {
     name: "no UTF-8 hold-back",
-    file: "src/logs/collect.ts",
-    takeOut: "const tail = incompleteTailLength(bytes);",
-    putIn: "const tail = 0 * incompleteTailLength(bytes);",
+    edits: [
+      {
+        file: "src/logs/collect.ts",
+        takeOut: "const tail = incompleteTailLength(bytes);",
+        putIn: "const tail = 0 * incompleteTailLength(bytes);",
+      },
+    ],
     rows: ["output cut at every offset"],
   },
   {
     name: "no claim is held back after a restart of the server",
-    file: "src/store/redis/claim.ts",
-    takeOut: "await grace.passed(client);",
-    putIn: "",
+    edits: [
+      { file: "src/store/redis/claim.ts", takeOut: "await grace.passed(client);", putIn: "" },
+    ],
     rows: ["host crash"],
   },
   {
     name: "a worker that is cut off does not end its runs",
-    file: "src/runner/lease.ts",
-    takeOut: "    for (const run of held) cutOff(run);",
-    putIn: "",
+    edits: [
+      {
+        file: "src/runner/lease.ts",
+        takeOut: "    for (const run of held) cutOff(run);",
+        putIn: "",
+      },
+    ],
     rows: ["black-hole"],
   },
   {
     name: "sandboxes outlive their worker",
-    file: "src/sandbox/bubblewrap-arguments.ts",
-    takeOut: '["--new-session", "--die-with-parent", "--as-pid-1"]',
-    putIn: '["--new-session", "--as-pid-1"]',
+    // Two things see to it, so both are gone.
+    edits: [
+      {
+        file: "src/sandbox/bubblewrap-arguments.ts",
+        takeOut: '["--new-session", "--die-with-parent", "--as-pid-1"]',
+        putIn: '["--new-session", "--as-pid-1"]',
+      },
+      {
+        file: "src/sandbox/attendant.pl",
+        takeOut: "if (defined $got && $got == 0) { $stopping = 1; kill_everyone() }",
+        putIn: "$stopping = 1",
+      },
+    ],
     rows: ["after spawn, before the first byte"],
   },
   {
     name: "a drain puts a job to the end of the queue",
-    file: SHARED,
-    takeOut: "while first and submitted_at(first) < submitted do",
-    putIn: "while first do",
+    edits: [
+      {
+        file: SHARED,
+        takeOut: "while first and submitted_at(first) < submitted do",
+        putIn: "while first do",
+      },
+    ],
     rows: ["outlives the grace"],
   },
   {
     name: "an idempotency key is not looked up",
-    file: "src/store/sqlite/enqueue.ts",
-    takeOut: "if (first === undefined) return null;",
-    putIn: "return null;",
+    edits: [
+      {
+        file: "src/store/sqlite/enqueue.ts",
+        takeOut: "if (first === undefined) return null;",
+        putIn: "return null;",
+      },
+    ],
     rows: ["stored, before the reply"],
     store: "sqlite",
   },
   {
     name: "no room is held back for ends",
-    file: "src/store/sqlite/reserve.ts",
-    takeOut: "    reserve.spend();",
-    putIn: "",
+    edits: [{ file: "src/store/sqlite/reserve.ts", takeOut: "    reserve.spend();", putIn: "" }],
     rows: ["disk full"],
     store: "sqlite",
   },
@@ -132,7 +184,7 @@ async function copySources(): Promise<string> {
   return copy;
 }
 
-async function plant({ file, takeOut, putIn }: Mutant, copy: string): Promise<void> {
+async function plant({ file, takeOut, putIn }: Edit, copy: string): Promise<void> {
   const source = await Bun.file(join(copy, file)).text();
   await Bun.write(
     join(copy, file),
@@ -163,7 +215,7 @@ let problems = 0;
 const [only = ""] = process.argv.slice(2);
 const mutants = MUTANTS.filter(({ name }) => name.includes(only));
 
-for (const { file, takeOut } of mutants) {
+for (const { file, takeOut } of mutants.flatMap(({ edits }) => edits)) {
   const source = await Bun.file(join(ROOT, file)).text();
   if (source.split(takeOut).length !== 2) throw new Error(`${file} does not hold once: ${takeOut}`);
 }
@@ -184,7 +236,7 @@ await rm(original, { recursive: true });
 console.log("| planted bug | row that caught it, by how many of six seeds |\n| --- | --- |");
 for (const mutant of mutants) {
   const copy = await copySources();
-  await plant(mutant, copy);
+  for (const edit of mutant.edits) await plant(edit, copy);
   const caught: string[] = [];
   for (const row of mutant.rows) {
     const { broken } = await judge(copy, row, mutant.store ?? "redis");

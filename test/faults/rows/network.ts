@@ -34,11 +34,14 @@ const STEPS = [
   ["finish", "worker"],
 ] as const;
 
+/** A connection that fell silent is given up after two seconds (src/store/redis/connection.ts): a lease must outlive that. */
+const PATIENT_LEASE_MS = 6_000;
+
 const lostReplies: readonly Row[] = STEPS.map(([step, by]) => ({
   name: `reply of ${step} lost`,
   stores: REDIS,
   async run(trial) {
-    const world = await trial.open();
+    const world = await trial.open({ env: { LEASE_MS: String(PATIENT_LEASE_MS) } });
     const { wire, env } = await wireTo(world);
     await world.startApi(by === "api" ? env : {});
     await world.startWorker(by === "worker" ? env : {});
