@@ -38,21 +38,28 @@ export async function beat(
     ...ended.map(({ id, epoch }) => ({ id, epoch, what: "ended" })),
     // The latest claim of a job first: where the server has forgotten them all, it is the one to be entered again.
   ].sort((a, b) => b.epoch - a.epoch);
-  const answer = await data.script(
-    "beat",
-    [
-      ...keys.shared,
-      keys.slots(owner),
-      keys.workersSeen,
-      ...claims.flatMap(({ id }) => [keys.job(id), keys.log(id)]),
-    ],
-    [
-      owner,
-      timing.leaseMs,
-      timing.sweepIntervalMs,
-      ...claims.flatMap(({ id, epoch, what }) => [id, epoch, what]),
-    ],
-  );
+  const { generation } = data;
+  const answer = await data.run(async (client) => {
+    // One that was begun before the connection was lost may lack what was claimed since: no sign that all is entered again.
+    const isFresh = data.generation === generation;
+    return await callScript(
+      client,
+      "beat",
+      [
+        ...keys.shared,
+        keys.slots(owner),
+        keys.workersSeen,
+        ...claims.flatMap(({ id }) => [keys.job(id), keys.log(id)]),
+      ],
+      [
+        owner,
+        timing.leaseMs,
+        timing.sweepIntervalMs,
+        isFresh ? 1 : 0,
+        ...claims.flatMap(({ id, epoch, what }) => [id, epoch, what]),
+      ],
+    );
+  });
   const [cancelled, fenced, unfinished] = answer as readonly (readonly number[])[];
   const isAt = (positions: readonly number[] = []) =>
     claims

@@ -1,4 +1,6 @@
+import { readdirSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
 import { getJob } from "../../support/client.ts";
@@ -78,7 +80,7 @@ const outlived: Row = {
 };
 
 /** A POST of which the server has half; the rest comes when it is asked for, and then its answer. */
-async function halfPost({ url }: World): Promise<() => Promise<string>> {
+async function halfPost({ url, dataDir }: World): Promise<() => Promise<string>> {
   const body = multipartBody(
     fieldPart("spec", '{"entry":"main.py"}'),
     filePart("code_files", "main.py", `print("slow")\n#${"x".repeat(50_000)}`),
@@ -86,7 +88,9 @@ async function halfPost({ url }: World): Promise<() => Promise<string>> {
   const head = `POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: ${MULTIPART}\r\nContent-Length: ${body.length}\r\n\r\n`;
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
   const half = body.length / 2;
-  await new Promise((resolve) => socket.write(head + body.slice(0, half), resolve));
+  socket.write(head + body.slice(0, half));
+  // There is a place for its files from then on.
+  while (readdirSync(join(dataDir, ".uploads")).length === 0) await Bun.sleep(5);
   return async () => {
     socket.write(body.slice(half));
     return await text(socket);

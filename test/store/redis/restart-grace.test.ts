@@ -85,6 +85,22 @@ describe.skipIf(!hasRedisServer())("a server that came back without its last sec
     expect(performance.now() - startMs).toBeLessThan(2_500);
   }, 20_000);
 
+  test("does not take a beat that was begun before it was lost for a sign that every claim is entered again", async () => {
+    const store = await fixture.open();
+    await announce(store, "w");
+    const { keys } = fixture;
+    const seen = async () => await fixture.raw().zscore(keys.workersSeen, "w");
+    const before = await seen();
+    await fixture.raw().save();
+    await fixture.server().kill9();
+    const begun = store.beat({ owner: "w", held: [] });
+    await fixture.server().restart();
+    await begun;
+    expect(await seen()).toBe(before);
+    await store.beat({ owner: "w", held: [] });
+    expect(await seen()).not.toBe(before);
+  }, 20_000);
+
   test("is not claimed from before the workers that ran its jobs have entered their claims again", async () => {
     const [runner, other] = [await fixture.open(), await fixture.open()];
     expect(await claimAny(other)).toBeNull();
