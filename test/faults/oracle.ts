@@ -19,7 +19,11 @@ rest = {1: text("out"), 2: text("err")}
 chance = random.Random(f"{seed} {attempt}")
 while rest[1] or rest[2]:
     fd = chance.choice([fd for fd in (1, 2) if rest[fd]])
-    rest[fd] = rest[fd][os.write(fd, rest[fd][: chance.choice([1, 2, 3, 5, 17, 60, 200])]) :]
+    try:
+        rest[fd] = rest[fd][os.write(fd, rest[fd][: chance.choice([1, 2, 3, 5, 17, 60, 200])]) :]
+    except BrokenPipeError:
+        # Nobody reads any more. That must not be what ends a program that lingers.
+        break
     time.sleep(chance.random() * pause_ms / 1000)
 if int(attempt) <= lingers: time.sleep(1000)
 with open("result.txt", "w") as result:
