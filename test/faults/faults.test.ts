@@ -2,6 +2,7 @@ import { describe, test } from "bun:test";
 
 import { hasRedisServer } from "../support/redis-server.ts";
 import { ROWS } from "./suite.ts";
+import { createTurns } from "./turns.ts";
 import { runTrial, TEST_LEASE_MS } from "./trial.ts";
 
 /*
@@ -15,21 +16,8 @@ const hasRedis = hasRedisServer();
 
 /** Trials at once: they mostly wait, but each has several processes. */
 const PARALLEL = 4;
-let free = PARALLEL;
-const waiting: (() => void)[] = [];
-
 /** Bun starts all concurrent tests of a file at once. */
-async function inTurn(run: () => Promise<void>): Promise<void> {
-  if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-  else free -= 1;
-  try {
-    await run();
-  } finally {
-    const next = waiting.shift();
-    if (next === undefined) free += 1;
-    else next();
-  }
-}
+const inTurn = createTurns(PARALLEL);
 
 for (const row of ROWS)
   describe(row.name, () => {

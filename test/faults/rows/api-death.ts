@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { fieldPart, filePart, MULTIPART, multipartBody } from "../../support/multipart.ts";
 import { follow } from "../follower.ts";
 import { noteRestart, type Row } from "../trial.ts";
+import { crowdTurn } from "../turns.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
 
@@ -69,40 +70,41 @@ const submits: readonly Row[] = (
 const manyClients: Row = {
   name: `kill -9 API while ${CLIENTS} clients stream`,
   stores: BOTH,
-  async run(trial) {
-    const world = await trial.open();
-    const doomed = await world.startApi();
-    if (world.kind === "redis") await world.startWorker();
-    // Where it dies with the API, it must not have ended before.
-    const job = await world.submit({ lines: 300, lingers: world.kind === "sqlite" ? 1 : 0 });
-    let connected = 0;
-    const allConnected = Promise.withResolvers<void>();
-    const clients = Promise.all(
-      Array.from({ length: CLIENTS }, () =>
-        follow({
-          url: world.url,
-          path: `/jobs/${job.id}/logs/stream?attempt=all&format=json`,
-          random: trial.random,
-          cuts: 0.1,
-          onConnected: (silentMs) => {
-            if (silentMs === null) connected += 1;
-            if (connected === CLIENTS) allConnected.resolve();
-          },
-          deadlineMs: 60_000,
-        }),
-      ),
-    );
-    clients.catch(() => undefined);
-    await allConnected.promise;
-    await Bun.sleep(trial.random.int(0, 500));
-    await doomed.kill9();
-    await world.startApi();
-    await world.expectEnd(job, { attempts: world.kind === "sqlite" ? [2, 2] : [1, 1] });
-    const wanted = JSON.stringify(await job.pieces);
-    for (const seen of await clients)
-      if (JSON.stringify(seen) !== wanted)
-        throw new Violation("gap", "two clients have not seen the same");
-  },
+  run: (trial) =>
+    crowdTurn(async () => {
+      const world = await trial.open();
+      const doomed = await world.startApi();
+      if (world.kind === "redis") await world.startWorker();
+      // Where it dies with the API, it must not have ended before.
+      const job = await world.submit({ lines: 300, lingers: world.kind === "sqlite" ? 1 : 0 });
+      let connected = 0;
+      const allConnected = Promise.withResolvers<void>();
+      const clients = Promise.all(
+        Array.from({ length: CLIENTS }, () =>
+          follow({
+            url: world.url,
+            path: `/jobs/${job.id}/logs/stream?attempt=all&format=json`,
+            random: trial.random,
+            cuts: 0.1,
+            onConnected: (silentMs) => {
+              if (silentMs === null) connected += 1;
+              if (connected === CLIENTS) allConnected.resolve();
+            },
+            deadlineMs: 60_000,
+          }),
+        ),
+      );
+      clients.catch(() => undefined);
+      await allConnected.promise;
+      await Bun.sleep(trial.random.int(0, 500));
+      await doomed.kill9();
+      await world.startApi();
+      await world.expectEnd(job, { attempts: world.kind === "sqlite" ? [2, 2] : [1, 1] });
+      const wanted = JSON.stringify(await job.pieces);
+      for (const seen of await clients)
+        if (JSON.stringify(seen) !== wanted)
+          throw new Violation("gap", "two clients have not seen the same");
+    }),
 };
 
 const inline: Row = {
