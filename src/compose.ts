@@ -23,7 +23,7 @@ import { createExecution, type OpenSandbox } from "./runner/execution.ts";
 import { createFailureReport } from "./runner/failures.ts";
 import { createLeaseKeeper } from "./runner/lease.ts";
 import { createReaper } from "./runner/reaper.ts";
-import { createRecoveryReport } from "./runner/recoveries.ts";
+import { createFoldersReport, createRecoveryReport } from "./runner/recoveries.ts";
 import { createRunner } from "./runner/runner.ts";
 import { discoverRuntimes } from "./runtimes/discover.ts";
 import { createRuntimeRegistry } from "./runtimes/registry.ts";
@@ -176,6 +176,7 @@ export function composeReaper(
     abandonedUploadMs: ABANDONED_UPLOAD_MS,
     isDead: isDeadNeighbour,
     onRecovered: createRecoveryReport(log),
+    onFoldersRemoved: createFoldersReport(log),
     onError: (error) => onError("reaper", error),
   });
 }

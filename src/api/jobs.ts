@@ -4,7 +4,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 
 import { AppError, messageOf } from "../errors.ts";
-import type { JobFilter, JobRecord, NewJob } from "../jobs/job.ts";
+import { isJobId, type JobFilter, type JobRecord, type NewJob } from "../jobs/job.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
 import type { SubmitKey } from "../store/store.ts";
@@ -48,15 +48,11 @@ export function jobRoutes(ports: RoutePorts) {
 
 /** The record of a job. Throws AppError `not_found`, also once the job has expired. */
 export async function findJob(ports: ApiPorts, id: string): Promise<JobRecord> {
+  // What is not shaped like our ids never becomes a part of a store's keys.
   const job = isJobId(id) ? await ports.store.get(id) : null;
   if (job === null)
     throw new AppError("not_found", `There is no job ${JSON.stringify(id)} (or no longer).`);
   return job;
-}
-
-/** What is not shaped like our ids never becomes a part of a store's keys. */
-function isJobId(id: string): boolean {
-  return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(id);
 }
 
 async function describeJob({ store }: ApiPorts, job: JobRecord) {

@@ -1,6 +1,7 @@
 import { lstat, opendir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
+import { isJobId } from "../jobs/job.ts";
 import type { FileStore } from "./file-store.ts";
 import {
   discardUpload,
@@ -17,9 +18,6 @@ import {
  * What nobody will ask for again, found by its age: uploads that were never confirmed, and folders of jobs that the store
  * has lost.
  */
-
-/** The ids that the API gives, as crypto.randomUUID writes them (RFC 9562, in lower case). Nothing else is a job's folder. */
-const JOB_ID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 /** Does what the port says of `removeAbandonedUploads`. */
 export async function removeAbandonedUploads(
@@ -85,7 +83,7 @@ async function findOrphanedJobs(
   // One after the other, and never all names at once: there may be as many folders as jobs are kept.
   for await (const { name } of await opendir(root)) {
     if (signal.aborted) return [];
-    if (!JOB_ID.test(name)) continue;
+    if (!isJobId(name)) continue;
     const folder = await ignoreMissing(lstat(join(root, name)));
     if (!folder?.isDirectory() || folder.mtimeMs > newestToRemoveMs) continue;
     // Before the store is asked: a marker that is gone by now was taken away once the job was stored, so that a store

@@ -4,6 +4,11 @@ import type { NetPolicy } from "./net-policy.ts";
 import type { Outcome } from "./outcome.ts";
 import type { JobStatus } from "./states.ts";
 
+/** Whether a text is shaped as the ids that jobs get: as crypto.randomUUID writes them (RFC 9562, in lower case). */
+export function isJobId(text: string): boolean {
+  return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(text);
+}
+
 export const PRIORITIES = ["low", "normal", "high"] as const;
 export type Priority = (typeof PRIORITIES)[number];
 

@@ -2,7 +2,6 @@ import type { FileStore } from "../files/file-store.ts";
 import type { Service } from "../lifecycle.ts";
 import { repeat } from "../lifecycle.ts";
 import type { Store, SweepAnswer } from "../store/store.ts";
-import type { Recovery } from "./recoveries.ts";
 
 /** How many expired jobs one round removes, so that a round stays short. */
 const EXPIRE_BATCH = 100;
@@ -15,11 +14,13 @@ export interface ReaperOptions {
   readonly sweepIntervalMs: number;
   /** Ended jobs are removed after this. */
   readonly retentionMs: number;
-  /** Uploads that were neither confirmed nor discarded are removed after this, and so are folders without a job. */
+  /** Uploads that were neither confirmed nor discarded are removed after this; folders without a job so long after the retention. */
   readonly abandonedUploadMs: number;
   /** true only for an owner that was a process of this machine and is gone, with all that it ran. */
   readonly isDead: (owner: string) => boolean;
-  readonly onRecovered: (recovery: Recovery) => void;
+  readonly onRecovered: (answer: SweepAnswer) => void;
+  /** Told of each round, also of one that found none. */
+  readonly onFoldersRemoved: (count: number) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -56,7 +57,7 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
 
   const removeJob = async (id: string): Promise<boolean> => {
     try {
-      // Files first: a record without files is found again in the next round, files without a record only in an hour.
+      // Files first: a record without files is found again in the next round, files without a record long after.
       await files.remove(id);
       return await store.remove(id);
     } catch (error) {
@@ -74,9 +75,7 @@ export function createReaper(store: Store, files: FileStore, options: ReaperOpti
     // Older than most jobs that are still there: the wrong store knows none of them.
     const olderThanMs = options.retentionMs + options.abandonedUploadMs;
     const request = { olderThanMs, limit: ORPHANS_BATCH, isStored, signal };
-    const removedFolders = await files.removeOrphanedJobs(request);
-    if (removedFolders > 0)
-      options.onRecovered({ requeued: [], lost: [], cancelled: [], removedFolders });
+    options.onFoldersRemoved(await files.removeOrphanedJobs(request));
   };
 
   return {

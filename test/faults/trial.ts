@@ -5,6 +5,10 @@ import { createRandom, type Random } from "./random.ts";
 import { Violation } from "./violation.ts";
 import { type StoreKind, World, type WorldOptions } from "./world.ts";
 
+/** The stores to which a row applies. */
+export const BOTH = ["sqlite", "redis"] as const;
+export const REDIS = ["redis"] as const;
+
 /** One kind of fault, and what must hold all the same. */
 export interface Row {
   readonly name: string;

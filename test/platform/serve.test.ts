@@ -43,19 +43,24 @@ test("stopping closes open streams", async () => {
   expect(await rest).toBe("closed");
 });
 
-test("stopping waits for requests that are still being received, and takes no new ones", async () => {
-  const isReading = Promise.withResolvers<void>();
+/** A server that answers with what it was sent, and a connection to it. */
+function openEcho() {
+  const { promise: isReading, resolve } = Promise.withResolvers<void>();
   const server = serve({
     hostname: "127.0.0.1",
     port: 0,
     fetch: async (request) => {
-      isReading.resolve();
+      resolve();
       return new Response(await request.text());
     },
   });
-  const socket = connect(Number(server.url.port), "127.0.0.1");
+  return { server, isReading, socket: connect(Number(server.url.port), "127.0.0.1") };
+}
+
+test("stopping waits for requests that are still being received, and takes no new ones", async () => {
+  const { server, isReading, socket } = openEcho();
   socket.write("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab");
-  await isReading.promise;
+  await isReading;
   const stopped = server.stop(20_000);
   // Longer than answers get that are being sent.
   await delay(1_500);
@@ -66,19 +71,10 @@ test("stopping waits for requests that are still being received, and takes no ne
 });
 
 test("stopping does not wait for longer than it is told", async () => {
-  const isReading = Promise.withResolvers<void>();
-  const server = serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch: async (request) => {
-      isReading.resolve();
-      return new Response(await request.text());
-    },
-  });
-  const socket = connect(Number(server.url.port), "127.0.0.1");
+  const { server, isReading, socket } = openEcho();
   socket.on("error", () => undefined);
   socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab");
-  await isReading.promise;
+  await isReading;
   await server.stop(50);
   expect(await text(socket).catch(() => "")).not.toContain("200");
 });

@@ -27,6 +27,7 @@ const reaperOptions: ReaperOptions = {
   abandonedUploadMs: 1_000_000,
   isDead: () => false,
   onRecovered: () => undefined,
+  onFoldersRemoved: () => undefined,
   onError: (error) => console.error(error),
 };
 
@@ -74,6 +75,7 @@ test("an ended job disappears after its retention, with its files; an active one
     abandonedUploadMs: 1_000_000,
     isDead: () => false,
     onRecovered: () => undefined,
+    onFoldersRemoved: () => undefined,
     onError: removed.reject,
   });
   await service.start();
@@ -182,7 +184,7 @@ test("a folder whose job the store has lost is removed, and told of; one with a 
   const service = createReaper(workshop.store, workshop.files, {
     ...reaperOptions,
     abandonedUploadMs: AS_OLD_AS_NOTHING_MS,
-    onRecovered: ({ removedFolders = 0 }) => told.resolve(removedFolders),
+    onFoldersRemoved: told.resolve,
     onError: told.reject,
   });
   await service.start();
@@ -212,7 +214,7 @@ test("a store that gives no answer costs no folder", async () => {
   const service = createReaper(broken, workshop.files, {
     ...reaperOptions,
     abandonedUploadMs: AS_OLD_AS_NOTHING_MS,
-    onRecovered: () => failed.reject(new Error("A folder was removed")),
+    onFoldersRemoved: () => failed.reject(new Error("A folder was removed")),
     onError: failed.resolve,
   });
   await service.start();
@@ -237,6 +239,7 @@ test("a step that fails is reported, and the loop goes on", async () => {
     abandonedUploadMs: 1_000_000,
     isDead: () => false,
     onRecovered: () => undefined,
+    onFoldersRemoved: () => undefined,
     onError: (error) => {
       if (errors.push(error) === 2) twice.resolve();
     },

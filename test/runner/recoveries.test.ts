@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { createRecoveryReport } from "../../src/runner/recoveries.ts";
+import { createFoldersReport, createRecoveryReport } from "../../src/runner/recoveries.ts";
 import { recordedLog } from "../support/recorded-log.ts";
 
 test("each recovered job has a line of its own, with what became of it", () => {
@@ -16,11 +16,9 @@ test("each recovered job has a line of its own, with what became of it", () => {
 
 test("removed folders have one line with their number, and none without any", () => {
   const { log, lines } = recordedLog();
-  const report = createRecoveryReport(log);
-  const nothing = { requeued: [], lost: [], cancelled: [] };
-  report({ ...nothing, removedFolders: 0 });
-  report(nothing);
-  report({ ...nothing, removedFolders: 3 });
+  const report = createFoldersReport(log);
+  report(0);
+  report(3);
   expect(lines.map(({ level, event, message }) => [level, event, message])).toEqual([
     ["warn", "folders_removed", "Folders of jobs that the store does not know were removed: 3."],
   ]);

@@ -179,7 +179,6 @@ export class DataConnection {
     const why = this.#lastError === "" ? "no answer" : this.#lastError;
     return new AppError("store_unavailable", `Redis at ${this.#server} is unavailable: ${why}`, {
       cause,
-      retryAfterSec: 5,
     });
   }
 }
@@ -190,16 +189,10 @@ function refusesAccess(message: string): boolean {
 
 function translateReply(message: string, cause: Error): AppError {
   if (message.startsWith("OOM"))
-    return new AppError("storage_full", "Redis has reached its maxmemory", {
-      cause,
-      retryAfterSec: 30,
-    });
+    return new AppError("storage_full", "Redis has reached its maxmemory", { cause });
   // Redis refuses writes while it cannot persist them (stop-writes-on-bgsave-error, a failing AOF).
   if (message.startsWith("MISCONF"))
-    return new AppError("storage_full", "Redis cannot write to its disk", {
-      cause,
-      retryAfterSec: 30,
-    });
+    return new AppError("storage_full", "Redis cannot write to its disk", { cause });
   if (refusesAccess(message))
     return new AppError("store_unavailable", `Redis refuses access: ${message}`, { cause });
   return new AppError("internal", `Redis answered: ${message}`, { cause });

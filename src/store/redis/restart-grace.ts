@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 
 import type { DataConnection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
+import { serverTimeMs } from "./server-clock.ts";
 
 /**
  * A server that was killed may come back without its last second, claims included: jobs that run then wait in the queue
@@ -86,10 +87,9 @@ interface ServerInfo {
 
 async function readServer(client: Redis): Promise<ServerInfo> {
   const info = await client.info("server");
-  const [seconds, microseconds] = await client.time();
   return {
     runId: /^run_id:(\w+)/m.exec(info)?.[1] ?? "",
     uptimeMs: Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1] ?? 0) * 1_000,
-    nowMs: Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000),
+    nowMs: await serverTimeMs(client),
   };
 }

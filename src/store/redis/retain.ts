@@ -1,4 +1,5 @@
 import type { Context } from "./context.ts";
+import { serverTimeMs } from "./server-clock.ts";
 
 /** Store.expired. Two calls, no script: the clock only makes more jobs expire in between. */
 export async function expired(
@@ -6,8 +7,7 @@ export async function expired(
   { olderThanMs, limit }: { readonly olderThanMs: number; readonly limit: number },
 ): Promise<readonly string[]> {
   return await data.run(async (client) => {
-    const [seconds, microseconds] = await client.time();
-    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+    const nowMs = await serverTimeMs(client);
     return await client.zrangebyscore(
       keys.ended,
       "-inf",

@@ -1,13 +1,10 @@
-import { connect } from "node:net";
-
-import { fieldPart, filePart, MULTIPART, multipartBody } from "../../support/multipart.ts";
 import { follow } from "../follower.ts";
-import { noteRestart, type Row } from "../trial.ts";
+import { openPost } from "../raw-post.ts";
+import { BOTH, noteRestart, type Row } from "../trial.ts";
 import { crowdTurn } from "../turns.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
 
-const BOTH = ["sqlite", "redis"] as const;
 /** Children of a server that is killed are dead this much later. */
 const CHILDREN_MS = 2_000;
 const CLIENTS = 100;
@@ -24,18 +21,12 @@ const duringUpload: Row = {
     const world = await trial.open();
     const api = await world.startApi();
     if (world.kind === "redis") await world.startWorker();
-    const body = multipartBody(
-      fieldPart("spec", '{"entry":"main.py"}'),
-      filePart("code_files", "main.py", `print(1)\n#${"x".repeat(200_000)}`),
-    );
-    const head = `POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${MULTIPART}\r\nContent-Length: ${body.length}\r\n\r\n`;
-    const { port } = new URL(world.url);
-    const socket = connect(Number(port), "127.0.0.1");
-    socket.on("error", () => undefined);
-    socket.write(head + body.slice(0, trial.random.int(1, body.length - 1)));
+    const post = openPost(world.url, `print(1)\n#${"x".repeat(200_000)}`);
+    post.socket.on("error", () => undefined);
+    post.send(0, trial.random.int(1, post.bodyLength - 1));
     await Bun.sleep(trial.random.int(0, 50));
     await api.kill9();
-    socket.destroy();
+    post.socket.destroy();
     await world.startApi();
     const ids = await listedIds(world);
     if (ids.length > 0) throw new Violation("duplicate", "half an upload became a job");

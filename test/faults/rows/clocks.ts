@@ -2,8 +2,8 @@ import { Redis } from "ioredis";
 
 import { clockOff, hasFaketime } from "../../support/faketime.ts";
 import type { RedisServer } from "../../support/redis-server.ts";
-import type { Row } from "../trial.ts";
-import { REDIS, redisOf } from "./redis-busy.ts";
+import { REDIS, type Row } from "../trial.ts";
+import { redisOf } from "./redis-busy.ts";
 
 const HOUR_MS = 3_600_000;
 

@@ -1,18 +1,15 @@
 import { readdirSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
 import { getJob } from "../../support/client.ts";
-import { fieldPart, filePart, MULTIPART, multipartBody } from "../../support/multipart.ts";
 import { follow } from "../follower.ts";
-import type { Row } from "../trial.ts";
+import { openPost } from "../raw-post.ts";
+import { BOTH, REDIS, type Row } from "../trial.ts";
 import { crowdTurn } from "../turns.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
-import { REDIS } from "./redis-busy.ts";
 
-const BOTH = ["sqlite", "redis"] as const;
 const CLIENTS = 100;
 /** So long a worker that has been told to stop is given to claim a job all the same. */
 const NO_CLAIM_MS = 300;
@@ -82,19 +79,14 @@ const outlived: Row = {
 
 /** A POST of which the server has half; the rest comes when it is asked for, and then its answer. */
 async function halfPost({ url, dataDir }: World): Promise<() => Promise<string>> {
-  const body = multipartBody(
-    fieldPart("spec", '{"entry":"main.py"}'),
-    filePart("code_files", "main.py", `print("slow")\n#${"x".repeat(50_000)}`),
-  );
-  const head = `POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: ${MULTIPART}\r\nContent-Length: ${body.length}\r\n\r\n`;
-  const socket = connect(Number(new URL(url).port), "127.0.0.1");
-  const half = body.length / 2;
-  socket.write(head + body.slice(0, half));
+  const post = openPost(url, `print("slow")\n#${"x".repeat(50_000)}`);
+  const half = Math.floor(post.bodyLength / 2);
+  post.send(0, half);
   // There is a place for its files from then on.
   while (readdirSync(join(dataDir, ".uploads")).length === 0) await Bun.sleep(5);
   return async () => {
-    socket.write(body.slice(half));
-    return await text(socket);
+    post.send(half);
+    return await text(post.socket);
   };
 }
 

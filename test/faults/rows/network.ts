@@ -4,10 +4,10 @@ import { join } from "node:path";
 
 import { ROOT } from "../../support/service.ts";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
-import { recoveryBoundMs, type Row, type Trial } from "../trial.ts";
+import { recoveryBoundMs, REDIS, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
-import { REDIS, redisOf } from "./redis-busy.ts";
+import { redisOf } from "./redis-busy.ts";
 
 /** By which a script is called once the server knows it (scripts.ts). */
 function hashOf(script: string): string {

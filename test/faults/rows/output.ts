@@ -2,11 +2,10 @@ import { getJob, snapshot, waitForEnd } from "../../support/client.ts";
 import { processesWith } from "../../support/guests.ts";
 import type { RunningService } from "../../support/service.ts";
 import { residentBytes } from "../memory.ts";
-import type { Row, Trial } from "../trial.ts";
+import { BOTH, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { Process, World } from "../world.ts";
 
-const BOTH = ["sqlite", "redis"] as const;
 const MIB = 1024 * 1024;
 
 async function openOne(trial: Trial): Promise<{ world: World; runner: Process | RunningService }> {

@@ -5,7 +5,6 @@ import type { Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { TrackedJob, World, WorldOptions } from "../world.ts";
 
-export const REDIS = ["redis"] as const;
 /** How soon every loop goes on once the store is back (store.ts, I11). */
 const RESUME_MS = 5_000;
 

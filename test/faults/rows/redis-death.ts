@@ -1,16 +1,9 @@
 import { getJob, snapshot, waitForEnd } from "../../support/client.ts";
 import { residentBytes } from "../memory.ts";
-import type { Row } from "../trial.ts";
+import { REDIS, type Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
-import {
-  command,
-  expectResumed,
-  expectUndisturbed,
-  openBusy,
-  REDIS,
-  redisOf,
-} from "./redis-busy.ts";
+import { command, expectResumed, expectUndisturbed, openBusy, redisOf } from "./redis-busy.ts";
 
 const MIB = 1024 * 1024;
 

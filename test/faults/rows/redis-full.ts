@@ -5,10 +5,10 @@ import { Redis } from "ioredis";
 
 import { getJob, submissionForm } from "../../support/client.ts";
 import type { RedisServer } from "../../support/redis-server.ts";
-import { recoveryBoundMs, type Row } from "../trial.ts";
+import { recoveryBoundMs, REDIS, type Row } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { TrackedJob, World } from "../world.ts";
-import { command, expectResumed, openBusy, REDIS, redisOf } from "./redis-busy.ts";
+import { command, expectResumed, openBusy, redisOf } from "./redis-busy.ts";
 
 /** A server that has no room takes no job, and says when to try again. */
 async function expectRefused({ url }: World): Promise<void> {

@@ -7,11 +7,9 @@ import { Redis } from "ioredis";
 import { snapshot } from "../../support/client.ts";
 import type { RedisServer } from "../../support/redis-server.ts";
 import type { SeenEvent } from "../follower.ts";
-import type { Row, Trial } from "../trial.ts";
+import { BOTH, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
-
-const BOTH = ["sqlite", "redis"] as const;
 
 async function openOne(trial: Trial, env: Record<string, string> = {}): Promise<World> {
   const world = await trial.open({ env });
