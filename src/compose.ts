@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import type { Config } from "./config.ts";
 import { createLocalEgress } from "./egress/local-egress.ts";
-import type { AppError } from "./errors.ts";
+import { type AppError, messageOf } from "./errors.ts";
 import type { FileStore } from "./files/file-store.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { createPulse, type Pulse } from "./health/pulse.ts";
@@ -14,7 +14,7 @@ import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
-import { withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
+import { addPoolMetrics, withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
 import { countFence, withStoreMetrics } from "./metrics/store-metrics.ts";
 import { withFaultPoints } from "./platform/fault-points.ts";
 import { isDeadNeighbour, processIdentity } from "./platform/process-identity.ts";
@@ -32,7 +32,8 @@ import { createBubblewrap } from "./sandbox/bubblewrap.ts";
 import { findCgroups, readCgroupView } from "./sandbox/cgroup/find-cgroups.ts";
 import { createGuestCgroups, sweepCgroups } from "./sandbox/cgroup/guest-cgroups.ts";
 import { createUnsandboxed } from "./sandbox/none.ts";
-import type { Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
+import type { PreparableSandbox, SandboxStatus } from "./sandbox/sandbox.ts";
+import { createWarmPool, type WarmPool } from "./sandbox/warm-pool.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
@@ -143,7 +144,7 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
   const execution = createExecution({
     driver: config.sandbox,
     log,
-    openSandbox: () => openSandbox(config),
+    openSandbox: () => openSandbox(config, { log, metrics }),
     createRunner: ({ sandbox: bare, egress }, installed, ready) => {
       const sandbox = withSandboxMetrics(bare, metrics);
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
@@ -181,13 +182,21 @@ export function composeReaper(
   });
 }
 
-/** The configured sandbox with a directory of its own on the host. Throws what the file system throws. */
-export async function openSandbox(config: Config): Promise<OpenSandbox> {
+/**
+ * The configured sandbox with a directory of its own on the host, and where there is somebody to run jobs with a pool of
+ * sandboxes that wait for them. Throws what the file system throws.
+ */
+export async function openSandbox(
+  config: Config,
+  worker: { readonly log: Logger; readonly metrics: Metrics } | null,
+): Promise<OpenSandbox> {
   // Not below the data directory: the uids that guests run as could not reach it there.
   const runtimeDir = await makeRuntimeDirectory();
   const sandbox = await createSandbox(config, runtimeDir);
+  const pool =
+    worker === null || config.warmPoolMb === 0 ? null : composePool(config, sandbox, worker);
   return {
-    sandbox: withFaultPoints(sandbox, "sandbox", config.faultPoints),
+    sandbox: withFaultPoints(pool ?? sandbox, "sandbox", config.faultPoints),
     egress: createLocalEgress({
       directory: runtimeDir,
       extraAddresses: config.netExtraAddresses,
@@ -199,11 +208,33 @@ export async function openSandbox(config: Config): Promise<OpenSandbox> {
         searchPath: config.searchPath,
         homeDirectory: homedir(),
       }),
-    close: () => removeRuntimeDirectory(runtimeDir),
+    async close() {
+      await pool?.close();
+      await removeRuntimeDirectory(runtimeDir);
+    },
   };
 }
 
-async function createSandbox(config: Config, runtimeDir: string): Promise<Sandbox> {
+function composePool(
+  config: Config,
+  sandbox: PreparableSandbox,
+  { log, metrics }: { readonly log: Logger; readonly metrics: Metrics },
+): WarmPool {
+  const { sandboxUids: uids, workerConcurrency: slots } = config;
+  const pool = createWarmPool(sandbox, {
+    maxBytes: config.warmPoolMb * MIB,
+    // Each guest has a uid of its own, and no job shall find that all are taken by those that wait.
+    maxWaiting: uids === undefined ? slots : uids.last - uids.first + 1 - slots,
+    slots,
+    onStart: (on) => metrics.sandboxStarts.inc({ on }),
+    onError: (error) =>
+      log.warn("warm_pool", `A sandbox could not be started ahead: ${messageOf(error)}`),
+  });
+  addPoolMetrics(metrics.registry, () => pool.waiting());
+  return pool;
+}
+
+async function createSandbox(config: Config, runtimeDir: string): Promise<PreparableSandbox> {
   if (config.sandbox === "none") return createUnsandboxed({ runtimeDir });
   const { hierarchy, problem } = findCgroups(readCgroupView());
   if (hierarchy !== null) await sweepCgroups(hierarchy);

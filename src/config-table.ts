@@ -58,13 +58,19 @@ export const VARIABLES = {
   sandboxUids: idRange(
     "SANDBOX_UIDS",
     { first: 20_001, last: 29_999 },
-    "As root: the uids that jobs run as, one for each slot; none: refuse to run jobs as root.",
+    "As root: the uids that jobs run as, one for each that runs or may start ahead; none: refuse to run jobs as root.",
   ),
   jobCpuPercent: integer(
     "JOB_CPU_PERCENT",
     0,
     { min: 0, max: MANY },
     "Most CPU of one job at a time, in percent of one core; 0: no cap but the other jobs' equal share. Needs a cgroup.",
+  ),
+  warmPoolMb: integer(
+    "WARM_POOL_MB",
+    128,
+    { min: 0, max: MANY },
+    "Memory for sandboxes that wait for a job, started ahead, in MiB; 0: none is.",
   ),
   netPolicies: subset(
     "NET_POLICIES",

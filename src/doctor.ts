@@ -40,7 +40,7 @@ function dataFolder({ jobDataDir }: Config): Finding {
 
 async function sandboxFindings(config: Config): Promise<readonly Finding[]> {
   try {
-    const opened = await openSandbox(config);
+    const opened = await openSandbox(config, null);
     try {
       const status = await opened.sandbox.selfTest();
       const found = statusFindings(status, config);
@@ -71,7 +71,7 @@ function statusFindings(status: SandboxStatus, config: Config): readonly Finding
 
 function guestUser({ sandboxUids }: Config): string {
   if (process.getuid?.() !== 0 || sandboxUids === undefined) return "this service's own user";
-  return `uids ${sandboxUids.first}-${sandboxUids.last}, one for each slot`;
+  return `uids ${sandboxUids.first}-${sandboxUids.last}, one for each job`;
 }
 
 function runtimesFinding(names: string): Finding {

@@ -22,6 +22,7 @@ type ServiceEvent =
   | "fault_points"
   | "unsandboxed"
   | "sandbox_not_ready"
+  | "warm_pool"
   | "sandbox_ready_again"
   | "runtimes_found"
   | "store_away"

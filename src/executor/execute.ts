@@ -2,6 +2,7 @@ import type { Egress, EgressGate } from "../egress/egress.ts";
 import { AppError, messageOf } from "../errors.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
+import { MIB } from "../jobs/limits.ts";
 import type { StreamName } from "../jobs/log-entry.ts";
 import { type Artifact, type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
 import type { InstalledRuntime } from "../runtimes/runtime.ts";
@@ -91,9 +92,24 @@ function guestRequest(
     limits: spec.limits,
     memoryLimit: runtime.memoryLimit,
     memoryReserveBytes: runtime.memoryReserveBytes ?? 0,
+    ...interpreterOf(job, runtime),
     ...(gate === null ? {} : { proxySocket: gate.socketPath }),
     slot,
   };
+}
+
+/** With less memory than this a job is better off without what an interpreter has loaded ahead. */
+const MIN_AHEAD_BYTES = 128 * MIB;
+
+function interpreterOf(
+  { spec, files }: JobRecord,
+  runtime: InstalledRuntime,
+): Pick<GuestRequest, "interpreter"> {
+  if (spec.limits.memoryBytes < MIN_AHEAD_BYTES) return {};
+  const { entry, env } = spec;
+  const paths = files.map(({ path }) => path);
+  const interpreter = runtime.interpreterFor?.({ entry, env, files: paths }) ?? null;
+  return interpreter === null ? {} : { interpreter };
 }
 
 async function attend(execution: Execution, guest: Guest, startedAtMs: number): Promise<Outcome> {

@@ -27,6 +27,7 @@ export interface Metrics {
   readonly storeErrors: Counter<"operation" | "code">;
   readonly submits: Counter<"answer">;
   readonly httpRequests: Counter<"method" | "route" | "status">;
+  readonly sandboxStarts: Counter<"on">;
   readonly waitSec: Histogram;
   readonly startSec: Histogram;
   readonly runSec: Histogram;
@@ -70,6 +71,11 @@ function counters(registry: Registry) {
       "submits",
       "Answers to POST /jobs: accepted, replayed for a key sent before, or the error's code.",
       ["answer"],
+    ),
+    sandboxStarts: counter(
+      "sandbox_starts",
+      "Programs started, by what had been started ahead: their interpreter, their sandbox, or nothing.",
+      ["on"],
     ),
     httpRequests: counter("http_requests", "Answered requests, by route pattern.", [
       "method",

@@ -1,4 +1,6 @@
 import type { Guest, Sandbox } from "../sandbox/sandbox.ts";
+import { Gauge, type Registry } from "prom-client";
+
 import type { Metrics } from "./metrics.ts";
 
 /** The sandbox with the time measured that a claimed job takes to start, and that its program runs. */
@@ -21,4 +23,26 @@ export function withSandboxMetrics(
       return guest;
     },
   };
+}
+
+/** Shows what waits for a job, at the time of each scrape. */
+export function addPoolMetrics(
+  registry: Registry,
+  waiting: () => { readonly count: number; readonly bytes: number },
+): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `jobrunner_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge("waiting_sandboxes", "Sandboxes that wait for a job.", () => waiting().count);
+  gauge(
+    "waiting_sandboxes_bytes",
+    "Memory of the sandboxes that wait for a job.",
+    () => waiting().bytes,
+  );
 }

@@ -1,9 +1,10 @@
 import { MIB, type Limits } from "../jobs/limits.ts";
 import type { Guest, Sandbox } from "../sandbox/sandbox.ts";
 import { bun, deno, node } from "./builtin/javascript.ts";
-import { installPythonSupport, python } from "./builtin/python.ts";
+import { python } from "./builtin/python.ts";
 import { bash, sh } from "./builtin/shell.ts";
 import type { Candidate, HostPlaces, Language } from "./builtin/language.ts";
+import { installSupport } from "./builtin/support.ts";
 import type { InstalledRuntime } from "./runtime.ts";
 
 /*
@@ -37,7 +38,7 @@ const MAX_VERSION_LENGTH = 64;
 
 /** What can run jobs here, tried just now. Empty when nothing can; throws only when `runtimeDir` cannot be written. */
 export async function discoverRuntimes(discovery: Discovery): Promise<readonly InstalledRuntime[]> {
-  await installPythonSupport(discovery.runtimeDir);
+  await installSupport(discovery.runtimeDir);
   const directories = discovery.searchPath.split(":").filter((each) => each.startsWith("/"));
   const places: HostPlaces = {
     binDirectories: [...new Set([...directories, ...USUAL_DIRECTORIES])],

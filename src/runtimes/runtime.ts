@@ -1,4 +1,4 @@
-import type { GuestRequest, ReadOnlyMount } from "../sandbox/sandbox.ts";
+import type { GuestRequest, ReadOnlyMount, WaitingInterpreter } from "../sandbox/sandbox.ts";
 
 /** A language as it was found on this machine and tried inside the sandbox. */
 export interface InstalledRuntime {
@@ -20,4 +20,17 @@ export interface InstalledRuntime {
   readonly argv: (entry: string, args: readonly string[]) => readonly string[];
   /** The job's environment with what this runtime needs added, e.g. for line-buffered output. */
   readonly env: (jobEnv: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
+  /**
+   * The interpreter that can be started before a job like this is there, and then runs it as a fresh one would; null where a
+   * started one could not honour what the job asks for. Absent: starting this one ahead gains nothing.
+   */
+  readonly interpreterFor?: (job: RuntimeJob) => WaitingInterpreter | null;
+}
+
+/** What of a job tells whether a started interpreter can run it. */
+interface RuntimeJob {
+  readonly entry: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Relative paths of all its files. */
+  readonly files: readonly string[];
 }

@@ -6,7 +6,7 @@ import { encodeBubblewrapArguments } from "./bubblewrap-arguments.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import { type GuestRoot, SUPERVISOR, SUPERVISOR_DIR_IN_GUEST } from "./guest-root.ts";
 import type { LaunchedSupervisor } from "./running-guest.ts";
-import type { GuestRequest } from "./sandbox.ts";
+import type { GuestSetup } from "./sandbox.ts";
 import type { GuestWriteFds } from "./supervised-guest.ts";
 
 /*
@@ -20,7 +20,7 @@ export interface BubblewrapPlan {
   readonly root: GuestRoot;
   /** Of system calls (seccomp.ts). */
   readonly filter: Uint8Array;
-  readonly request: GuestRequest;
+  readonly setup: GuestSetup;
   readonly fds: GuestWriteFds;
   readonly uid: number | undefined;
 }
@@ -33,15 +33,15 @@ const REMAINS_DEADLINE_MS = 2_000;
 
 /** Throws what spawning throws, and AppError `sandbox_error` for a mount that is refused. */
 export function launchBubblewrap(plan: BubblewrapPlan): LaunchedSupervisor {
-  const { request, fds, uid } = plan;
+  const { setup, fds, uid } = plan;
   // The order of extraFds below decides the numbers that the child sees. Above 2, since bubblewrap's own waiting process
   // closes all others, and would hold the guest's stdout open if it were its own.
   const [statusFd, argsFd, seccompFd, resultFd, stdoutFd, stderrFd] = [3, 4, 5, 6, 7, 8];
   const encoded = encodeBubblewrapArguments({
     root: plan.root,
-    mounts: request.mounts,
-    diskBytes: request.limits.diskBytes,
-    proxySocket: request.proxySocket,
+    mounts: setup.mounts,
+    diskBytes: setup.diskBytes,
+    proxySocket: setup.proxySocket,
     statusFd,
     seccompFd,
   });

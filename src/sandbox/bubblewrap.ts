@@ -4,14 +4,20 @@ import { launchBubblewrap } from "./bubblewrap-launch.ts";
 import type { GuestCgroups } from "./cgroup/cgroup.ts";
 import { createCgroupMeter } from "./cgroup-meter.ts";
 import { explainRefusal, readHostFacts } from "./diagnosis.ts";
-import { forwardersOf } from "./guest-input.ts";
 import { createGuestRoot, type GuestRoot } from "./guest-root.ts";
-import { guestUid, guestUids, uidProblem, type UidRange } from "./guest-uids.ts";
+import { createUidLender, guestUids, uidProblem, type UidRange } from "./guest-uids.ts";
 import { killOrphans } from "./orphans.ts";
-import type { GuestRequest, Sandbox, SandboxFeature, SandboxStatus } from "./sandbox.ts";
+import {
+  type GuestRequest,
+  type GuestSetup,
+  type PreparableSandbox,
+  type SandboxFeature,
+  type SandboxStatus,
+  startCold,
+} from "./sandbox.ts";
 import { seccompFilter } from "./seccomp.ts";
 import { runSelfTest } from "./self-test.ts";
-import { startSupervised } from "./supervised-guest.ts";
+import { prepareSupervised } from "./supervised-guest.ts";
 import { createTreeMeter } from "./tree-meter.ts";
 
 /*
@@ -21,7 +27,7 @@ import { createTreeMeter } from "./tree-meter.ts";
  */
 
 export interface BubblewrapOptions {
-  /** The uids of guests when this service runs as root: slot n gets the nth. */
+  /** The uids of guests when this service runs as root. */
   readonly uids?: UidRange | undefined;
   /** A directory of this process alone, where guests' uids can reach: it gets their /etc and supervisor. */
   readonly runtimeDir: string;
@@ -71,7 +77,7 @@ const PROXY_ENV = {
 };
 
 /** Never throws: what is missing is in selfTest's answer and in the error of start(). */
-export function createBubblewrap(options: BubblewrapOptions): Sandbox {
+export function createBubblewrap(options: BubblewrapOptions): PreparableSandbox {
   const { uids, cgroups, cpuPercent = 0 } = options;
   const arch = options.arch ?? process.arch;
   const filter = seccompFilter(arch, { isMemoryCounted: cgroups !== undefined });
@@ -89,23 +95,29 @@ export function createBubblewrap(options: BubblewrapOptions): Sandbox {
     }
     return { bwrap, perl: PERL, root, filter };
   };
-  const start = async (request: GuestRequest) => {
+  const lender = createUidLender(uids);
+  const prepare = async (setup: GuestSetup) => {
     const parts = requirements();
-    const uid = guestUid(uids, request.slot);
-    const { limits, proxySocket } = request;
-    if (uid !== undefined && proxySocket !== undefined) chownSync(proxySocket, uid, uid);
-    return startSupervised({
-      request,
-      env: { ...BASE_ENV, ...(proxySocket === undefined ? {} : PROXY_ENV), ...request.env },
-      ...(uid === undefined ? {} : { uid }),
-      makeMeter: () =>
-        cgroups === undefined
-          ? createTreeMeter(limits, forwardersOf(request))
-          : createCgroupMeter(cgroups, limits, { cpuPercent, helpers: forwardersOf(request) }),
-      launch: (fds) => launchBubblewrap({ ...parts, request, fds, uid }),
-    });
+    const uid = lender.lend();
+    try {
+      const { proxySocket } = setup;
+      if (uid !== undefined && proxySocket !== undefined) chownSync(proxySocket, uid, uid);
+      return await prepareSupervised({
+        baseEnv: proxySocket === undefined ? BASE_ENV : { ...BASE_ENV, ...PROXY_ENV },
+        uid,
+        makeMeter: () =>
+          cgroups === undefined ? createTreeMeter() : createCgroupMeter(cgroups, { cpuPercent }),
+        launch: (fds) => launchBubblewrap({ ...parts, setup, fds, uid }),
+        onGone: () => lender.giveBack(uid),
+      });
+    } catch (error) {
+      lender.giveBack(uid);
+      throw error;
+    }
   };
+  const start = async (request: GuestRequest) => startCold(prepare, request);
   return {
+    prepare,
     start,
     async selfTest() {
       const plan = { start, perl: PERL, canaryDir: options.runtimeDir };

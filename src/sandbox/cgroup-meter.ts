@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
-import { type Limits, MIB } from "../jobs/limits.ts";
-import type { GuestCgroups } from "./cgroup/cgroup.ts";
-import type { GuestMeter, Measures } from "./guest-meter.ts";
+import { MIB } from "../jobs/limits.ts";
+import type { CgroupCounts, GuestCgroups } from "./cgroup/cgroup.ts";
+import type { GuestMeter, HeldGuest, Measures } from "./guest-meter.ts";
 import type { GuestLimit } from "./sandbox.ts";
 
 /*
@@ -13,6 +13,8 @@ import type { GuestLimit } from "./sandbox.ts";
 
 /** The supervisor's own memory, which is not the job's. */
 const SUPERVISOR_BYTES = 16 * MIB;
+/** Seen of one that has started its program; taken for one beside which an interpreter, which is the job's, waited. */
+const TYPICAL_SUPERVISOR_BYTES = 3 * MIB;
 /** So much more while the files come out: a guest that died of its full memory would take the supervisor with it. */
 const COLLECTION_BYTES = 32 * MIB;
 /** The supervisor; bubblewrap's own process in there became it. */
@@ -24,19 +26,15 @@ const MIN_CPU_CHECK_MS = 50;
 export interface CgroupMeterOptions {
   /** In percent of one core; 0: no cap. */
   readonly cpuPercent: number;
-  /** Processes of the guest that are neither the program's nor the supervisor. */
-  readonly helpers: number;
 }
 
 /** Throws what the file system throws. */
 export function createCgroupMeter(
   cgroups: GuestCgroups,
-  limits: Limits,
-  { cpuPercent, helpers }: CgroupMeterOptions,
+  { cpuPercent }: CgroupMeterOptions,
 ): GuestMeter {
-  const memoryBytes = limits.memoryBytes + SUPERVISOR_BYTES;
-  const processes = limits.processes + OWN_PROCESSES + helpers;
-  const cgroup = cgroups.create({ memoryBytes, processes, cpuPercent });
+  const cgroup = cgroups.create();
+  let held: HeldGuest | undefined;
   let supervisorPid = 0;
   let startMemoryBytes = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -59,9 +57,21 @@ export function createCgroupMeter(
       supervisorPid = pid;
       await cgroup.join(pid);
     },
+    memoryBytes: () => cgroup.counts().currentMemoryBytes,
+    limit(guest) {
+      held = guest;
+      const { limits, helpers } = guest;
+      cgroup.setLimits({
+        memoryBytes: limits.memoryBytes + SUPERVISOR_BYTES,
+        processes: limits.processes + OWN_PROCESSES + helpers,
+        cpuPercent,
+      });
+    },
     watch(onLimit) {
+      if (held === undefined) return;
+      const { limits, isWarm } = held;
       const { cpuMs, currentMemoryBytes } = cgroup.counts();
-      startMemoryBytes = currentMemoryBytes;
+      startMemoryBytes = isWarm ? TYPICAL_SUPERVISOR_BYTES : currentMemoryBytes;
       // After the program was forked: it must not inherit this.
       if (sparesFromOom(supervisorPid)) cgroup.killTogether();
       watchCpu(onLimit, cpuMs + limits.cpuSec * 1000 + CPU_GRACE_MS);
@@ -70,21 +80,27 @@ export function createCgroupMeter(
       clearTimeout(timer);
       if (measures !== undefined) return measures;
       const counts = cgroup.counts();
-      cgroup.raiseMemory(memoryBytes + COLLECTION_BYTES);
-      measures = {
-        peakMemoryBytes: jobPeak(counts.peakMemoryBytes, startMemoryBytes),
-        oom: counts.oomKills > 0,
-        limitsMet: [
-          ...(counts.oomKills > 0 ? (["memory"] as const) : []),
-          ...(counts.refusedForks > 0 ? (["processes"] as const) : []),
-        ],
-      };
+      if (held !== undefined)
+        cgroup.raiseMemory(held.limits.memoryBytes + SUPERVISOR_BYTES + COLLECTION_BYTES);
+      measures = measuresOf(counts, startMemoryBytes);
       return measures;
     },
     async close() {
       clearTimeout(timer);
       await (removed ??= cgroup.remove());
     },
+  };
+}
+
+function measuresOf(counts: CgroupCounts, startMemoryBytes: number): Measures {
+  const isOom = counts.oomKills > 0;
+  return {
+    peakMemoryBytes: jobPeak(counts.peakMemoryBytes, startMemoryBytes),
+    oom: isOom,
+    limitsMet: [
+      ...(isOom ? (["memory"] as const) : []),
+      ...(counts.refusedForks > 0 ? (["processes"] as const) : []),
+    ],
   };
 }
 

@@ -1,5 +1,5 @@
 import { AppError } from "../errors.ts";
-import type { GuestInput, GuestRequest } from "./sandbox.ts";
+import type { GuestInput, GuestRequest, WaitingInterpreter } from "./sandbox.ts";
 
 /*
  * What the supervisor (supervisor.pl, where the framing is described) is told before it starts a program. The framing
@@ -12,6 +12,7 @@ const CHUNK_BYTES = 256 * 1024;
 const SUPERVISORS = 1;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
+const NOTHING = new Uint8Array(0);
 const encoder = new TextEncoder();
 
 /** One record: type, 32-bit big-endian length, payload. */
@@ -100,14 +101,45 @@ export async function* inBatches(
 }
 
 /**
- * The records of a whole job, ending with "go". `isHeldAsWhole`: a cgroup holds all its processes together to the limits of
- * memory and processes. Throws AppError `sandbox_error` for a value that cannot be passed on
- * as it is, and whatever reading an input throws; a stream that breaks off runs nothing.
+ * The records that have a supervisor wait for its job, with an interpreter where one is given. Throws AppError
+ * `sandbox_error` for a value that cannot be passed on as it is.
+ */
+export function encodeWait(
+  interpreter: WaitingInterpreter | undefined,
+  baseEnv: Readonly<Record<string, string>>,
+): Uint8Array {
+  const { argv = [], env = {}, placeholder } = interpreter ?? {};
+  return Buffer.concat([
+    ...argv.map((argument) => text("a", argument)),
+    ...variables("v", { ...baseEnv, ...env }),
+    ...(placeholder === undefined ? [] : [text("p", placeholder)]),
+    record("W", NOTHING),
+  ]);
+}
+
+function* variables(type: string, env: Readonly<Record<string, string>>): Generator<Uint8Array> {
+  for (const [name, value] of Object.entries(env)) {
+    if (!ENV_NAME.test(name))
+      throw new AppError("sandbox_error", "A variable has an unusable name");
+    yield text(type, `${name}=${value}`);
+  }
+}
+
+export interface JobEncoding {
+  /** A cgroup holds all processes together to the limits of memory and processes. */
+  readonly isHeldAsWhole: boolean;
+  /** The interpreter that waits is to run it. */
+  readonly isWarm: boolean;
+}
+
+/**
+ * The records of a whole job, ending with "go". Throws AppError `sandbox_error` for a value that cannot be passed on as it
+ * is, and whatever reading an input throws; a stream that breaks off runs nothing.
  */
 export async function* encodeJob(
   request: GuestRequest,
   env: Readonly<Record<string, string>>,
-  isHeldAsWhole: boolean,
+  { isHeldAsWhole, isWarm }: JobEncoding,
 ): AsyncGenerator<Uint8Array> {
   for (const [name, number] of Object.entries(options(request, isHeldAsWhole))) {
     if (!Number.isSafeInteger(number) || number < 1)
@@ -115,15 +147,11 @@ export async function* encodeJob(
     yield text("O", `${name}=${number}`);
   }
   for (const argument of request.argv) yield text("A", argument);
-  for (const [name, value] of Object.entries(env)) {
-    if (!ENV_NAME.test(name))
-      throw new AppError("sandbox_error", "A variable has an unusable name");
-    yield text("V", `${name}=${value}`);
-  }
+  yield* variables("V", env);
   for (const input of request.inputs) yield* inputFile(input);
   if (request.stdin.length > 0) {
-    yield record("I", new Uint8Array(0));
+    yield record("I", NOTHING);
     yield* data(request.stdin);
   }
-  yield record("G", new Uint8Array(0));
+  yield record(isWarm ? "H" : "G", NOTHING);
 }

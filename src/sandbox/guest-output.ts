@@ -17,6 +17,9 @@ const MAX_ALL_PATHS_BYTES = 256 * 1024;
 const MAX_EXIT_CODE = 255;
 const MAX_SIGNAL = 64;
 
+/** The payload of a record that says that nothing is left to do ahead; anything else: the interpreter is gone. */
+const WAITS = 1;
+
 /** Bits of the last field of an exit record. */
 const DISK_FULL = 1;
 const ENDED_FOR_DISK = 2;
@@ -40,19 +43,23 @@ export class MalformedOutput extends Error {
 }
 
 export interface GuestOutputReader {
-  /** Resolves when the program runs; false when the stream ended before. */
-  readStarted(): Promise<boolean>;
+  /**
+   * Resolves when the program runs; false when the stream ended before. `onReady` is called meanwhile, when the supervisor
+   * has nothing left to do ahead, with whether what was to wait does.
+   */
+  readStarted(onReady: (isUseful: boolean) => void): Promise<boolean>;
   /** How the program ended; null when the stream ended before. */
   readExit(): Promise<SupervisorExit | null>;
-  /** The files, after readExit. Each one's bytes must be drained before the next is asked for. */
-  readFiles(): AsyncGenerator<GuestOutput>;
+  /**
+   * The files, after readExit; `maxTotalBytes` caps their sum. Each one's bytes must be drained before the next is asked
+   * for.
+   */
+  readFiles(maxTotalBytes: number): AsyncGenerator<GuestOutput>;
   /** Files that were not handed out: too many, too big, unreadable or badly named. Complete once readFiles is done. */
   leftOut(): number;
 }
 
 export interface GuestOutputOptions {
-  /** Cap on the sum of all files. */
-  readonly maxTotalBytes: number;
   /** The longest wait for the guest's next byte once files are read. */
   readonly stallMs: number;
 }
@@ -65,7 +72,7 @@ export function createGuestOutputReader(
   const next = recordReader(stream);
   let leftOut = 0;
 
-  async function* readFiles(): AsyncGenerator<GuestOutput> {
+  async function* readFiles(maxTotalBytes: number): AsyncGenerator<GuestOutput> {
     let totalBytes = 0;
     let pathBytes = 0;
     for (let files = 0; ; files += 1) {
@@ -77,7 +84,7 @@ export function createGuestOutputReader(
       const { path, sizeBytes } = fileHeader(record);
       totalBytes += sizeBytes;
       pathBytes += record.payload.length;
-      const tooMuch = totalBytes > options.maxTotalBytes || pathBytes > MAX_ALL_PATHS_BYTES;
+      const tooMuch = totalBytes > maxTotalBytes || pathBytes > MAX_ALL_PATHS_BYTES;
       if (files >= MAX_FILES || tooMuch)
         throw new MalformedOutput("More files than the caps allow");
       const bytes = fileBytes(sizeBytes);
@@ -105,12 +112,7 @@ export function createGuestOutputReader(
   }
 
   return {
-    async readStarted() {
-      const record = await next();
-      if (record === null) return false;
-      expectType(record, "S", 0);
-      return true;
-    },
+    readStarted: (onReady) => readStarted(next, onReady),
     async readExit() {
       const record = await next();
       return record === null ? null : parseExit(record);
@@ -118,6 +120,21 @@ export function createGuestOutputReader(
     readFiles,
     leftOut: () => leftOut,
   };
+}
+
+async function readStarted(
+  next: () => Promise<GuestRecord | null>,
+  onReady: (isUseful: boolean) => void,
+): Promise<boolean> {
+  let record = await next();
+  if (record?.type === "R") {
+    expectType(record, "R", 1);
+    onReady(record.payload[0] === WAITS);
+    record = await next();
+  }
+  if (record === null) return false;
+  expectType(record, "S", 0);
+  return true;
 }
 
 async function required(record: Promise<GuestRecord | null>): Promise<GuestRecord> {

@@ -23,7 +23,7 @@ export const SUPERVISOR_DIR_IN_GUEST = "/run/supervisor";
 /** The file in it that is run. */
 export const SUPERVISOR = "supervisor.pl";
 
-const SUPERVISOR_FILES = [SUPERVISOR, "attendant.pl", "collector.pl", "forwarder.pl"];
+const SUPERVISOR_FILES = [SUPERVISOR, "waiting.pl", "attendant.pl", "collector.pl", "forwarder.pl"];
 
 const GENERATED: Readonly<Record<string, string>> = {
   passwd: `root:x:0:0:root:/:/usr/sbin/nologin\nguest:x:${GUEST_ID}:${GUEST_ID}:guest:/work:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n`,

@@ -4,7 +4,7 @@ import { AppError } from "../errors.ts";
 
 /*
  * Who a guest's processes are to the host. Namespaces alone are no wall for root, so a service that is root gives each
- * slot a uid of its own out of a range that nobody else uses; any other service's guests run as its own user.
+ * guest a uid of its own out of a range that nobody else uses; any other service's guests run as its own user.
  */
 
 /** Both ends are in it; the gids of guests are the same numbers. */
@@ -46,18 +46,36 @@ export function uidProblem(
   return `The uid ${taken.uid} of SANDBOX_UIDS (${range.first}-${range.last}) is the user ${taken.name} of this machine: choose a range that nobody uses, e.g. SANDBOX_UIDS=${range.last + 1}-${range.last + 1000}.`;
 }
 
-/**
- * The uid that a slot's guests get; undefined: this service's own. Throws AppError `sandbox_error` for a slot that has
- * none.
- */
-export function guestUid(range: UidRange | undefined, slot: number): number | undefined {
-  if (!Number.isInteger(slot) || slot < 0)
-    throw new AppError("sandbox_error", `There is no slot ${slot}`);
-  if (!isRoot()) return undefined;
-  const uid = (range?.first ?? Number.NaN) + slot;
-  if (!Number.isInteger(uid) || uid < 1 || uid > (range?.last ?? 0))
-    throw new AppError("sandbox_error", `SANDBOX_UIDS has no uid for slot ${slot}`);
-  return uid;
+/** The uids of this service's guests, each of them one guest's at a time. */
+export interface UidLender {
+  /**
+   * The lowest one that is free; undefined: this service's own, which all have. Throws AppError `sandbox_error` when none
+   * is left.
+   */
+  lend(): number | undefined;
+  /** Its guest is gone. */
+  giveBack(uid: number | undefined): void;
+}
+
+export function createUidLender(range: UidRange | undefined): UidLender {
+  const lent = new Set<number>();
+  return {
+    lend() {
+      if (!isRoot()) return undefined;
+      const { first = 1, last = 0 } = range ?? {};
+      // 0 would be root, and so would NaN.
+      const isRange = Number.isInteger(first) && first >= 1;
+      for (let uid = first; isRange && uid <= last; uid += 1) {
+        if (lent.has(uid)) continue;
+        lent.add(uid);
+        return uid;
+      }
+      throw new AppError("sandbox_error", "SANDBOX_UIDS has no uid left for another guest");
+    },
+    giveBack(uid) {
+      if (uid !== undefined) lent.delete(uid);
+    },
+  };
 }
 
 /** Every uid that a guest of this service can have. */

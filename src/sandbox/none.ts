@@ -6,8 +6,14 @@ import { MIB } from "../jobs/limits.ts";
 import { spawnProcess, type ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import type { LaunchedSupervisor } from "./running-guest.ts";
-import type { GuestRequest, Sandbox } from "./sandbox.ts";
-import { startSupervised, type GuestWriteFds } from "./supervised-guest.ts";
+import {
+  type GuestRequest,
+  type GuestSetup,
+  type PreparableSandbox,
+  type Sandbox,
+  startCold,
+} from "./sandbox.ts";
+import { type GuestWriteFds, prepareSupervised } from "./supervised-guest.ts";
 import { createTreeMeter } from "./tree-meter.ts";
 
 /*
@@ -28,22 +34,23 @@ const WARNING =
   "Jobs run without isolation (SANDBOX=none): each can do what this service's user can.";
 
 /** `runtimeDir` gets a directory per guest, removed by destroy(). */
-export function createUnsandboxed(options: { readonly runtimeDir: string }): Sandbox {
-  const start = async (request: GuestRequest) => {
-    if (request.proxySocket !== undefined)
+export function createUnsandboxed(options: { readonly runtimeDir: string }): PreparableSandbox {
+  const prepare = async ({ proxySocket }: GuestSetup) => {
+    if (proxySocket !== undefined)
       throw new AppError("sandbox_error", "Without a sandbox no network policy can be enforced");
     mkdirSync(options.runtimeDir, { recursive: true });
     const home = mkdtempSync(join(options.runtimeDir, "unsandboxed-"));
     const [work, tmp] = [join(home, "work"), join(home, "tmp")];
     for (const directory of [work, tmp]) mkdirSync(directory);
-    return startSupervised({
-      request,
-      env: { ...BASE_ENV, HOME: work, TMPDIR: tmp, ...request.env },
-      makeMeter: () => createTreeMeter(request.limits),
+    return prepareSupervised({
+      baseEnv: { ...BASE_ENV, HOME: work, TMPDIR: tmp },
+      makeMeter: createTreeMeter,
       launch: (fds) => launch(home, fds),
     });
   };
+  const start = async (request: GuestRequest) => startCold(prepare, request);
   return {
+    prepare,
     start,
     async selfTest() {
       const failure = await tryProgram(start).catch(messageOf);

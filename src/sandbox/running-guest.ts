@@ -5,7 +5,7 @@ import type { PipeReader } from "../platform/pipe.ts";
 import type { ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import type { GuestMeter } from "./guest-meter.ts";
-import type { createGuestOutputReader, SupervisorExit } from "./guest-output.ts";
+import type { GuestOutputReader, SupervisorExit } from "./guest-output.ts";
 import type { LastWords } from "./last-words.ts";
 import type { Guest, GuestExit, GuestLimit } from "./sandbox.ts";
 
@@ -35,10 +35,12 @@ export interface Readers {
 export interface RunningParts {
   readonly supervisor: LaunchedSupervisor;
   readonly readers: Readers;
-  readonly reader: ReturnType<typeof createGuestOutputReader>;
+  readonly reader: GuestOutputReader;
   readonly lastWords: LastWords;
   readonly takeDown: () => Promise<void>;
   readonly meter: GuestMeter;
+  /** Cap on the sum of all files that are handed out. */
+  readonly maxOutputBytes: number;
 }
 
 export function runningGuest(parts: RunningParts): Guest {
@@ -80,7 +82,7 @@ export function runningGuest(parts: RunningParts): Guest {
     async *outputs() {
       if ((await exited) === null)
         throw new AppError("sandbox_error", "The guest's files are lost");
-      yield* reader.readFiles();
+      yield* reader.readFiles(parts.maxOutputBytes);
     },
     stop: () => void stop(),
     destroy: takeDown,

@@ -20,9 +20,32 @@ export interface GuestInput {
   readonly bytes: () => AsyncIterable<Uint8Array>;
 }
 
+/**
+ * An interpreter that can be started before it is known what it is to run: it then waits until it is told its job, and runs
+ * that as a fresh one would (runtimes/runtime.ts).
+ */
+export interface WaitingInterpreter {
+  /** Absolute path of the program and its arguments, those of a job without arguments. */
+  readonly argv: readonly string[];
+  /** Its environment while it waits, over the driver's base; a job's own takes the place of all of it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** A file in the working directory that must be there when it starts; the job's own takes its place. */
+  readonly placeholder?: string;
+}
+
+/** What a sandbox is set up with; another guest than one for just this cannot use it. */
+export interface GuestSetup {
+  readonly mounts: readonly ReadOnlyMount[];
+  readonly diskBytes: number;
+  /** Unix socket of an HTTP proxy, the guest's only way to any network; absent: none. The driver may change its owner. */
+  readonly proxySocket?: string;
+}
+
 export interface GuestRequest {
   /** Absolute path of the program and its arguments. */
   readonly argv: readonly string[];
+  /** What may have been started ahead to run just this `argv`, its arguments apart; absent: it must be started anew. */
+  readonly interpreter?: WaitingInterpreter;
   /** The guest's environment, over the driver's small base (PATH, HOME, TMPDIR, LANG). Nothing else gets in. */
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: Uint8Array;
@@ -33,9 +56,9 @@ export interface GuestRequest {
   readonly memoryLimit: "address_space" | "data" | "none";
   /** What the runtime reserves without using it; added to the limit, which counts it. Absent: nothing. */
   readonly memoryReserveBytes?: number;
-  /** Unix socket of an HTTP proxy, the guest's only way to any network; absent: none. The driver may change its owner. */
+  /** See GuestSetup. */
   readonly proxySocket?: string;
-  /** Which of the worker's slots this is: picks the uid. */
+  /** Which of the worker's slots this is for. */
   readonly slot: number;
 }
 
@@ -113,6 +136,26 @@ export interface SandboxStatus {
   readonly seccomp: boolean;
 }
 
+/** A sandbox that has been set up for one guest. */
+export interface PreparedGuest {
+  /**
+   * There is no guest yet: starts what can be started ahead, `interpreter` among it where it is given. Resolves when there is
+   * nothing left to do; to false when it has ended, or is of no use. Called once, before run().
+   */
+  wait(interpreter: WaitingInterpreter | undefined): Promise<boolean>;
+  /** Resolves when it has ended, by itself or because it was destroyed. */
+  readonly gone: Promise<void>;
+  /** Of everything that waits in it, now; 0 when nobody can tell. */
+  memoryBytes(): number;
+  /**
+   * Runs its guest, as Sandbox.start does and with the errors of that; may be called while wait() is under way. Called
+   * once: whatever it throws, nothing is left then.
+   */
+  run(request: GuestRequest): Promise<Guest>;
+  /** Takes it down. Idempotent; a no-op once run() was called, whose guest is destroyed by itself. */
+  destroy(): Promise<void>;
+}
+
 export interface Sandbox {
   /**
    * Starts a guest; resolves once its program runs, its inputs in place. Throws AppError `sandbox_error` when it cannot
@@ -121,4 +164,25 @@ export interface Sandbox {
   start(request: GuestRequest): Promise<Guest>;
   /** Runs the self-test now. Never throws. */
   selfTest(): Promise<SandboxStatus>;
+}
+
+/** A sandbox that can be set up ahead of its guest. */
+export interface PreparableSandbox extends Sandbox {
+  /** Throws AppError `sandbox_error` when it cannot be set up; nothing is left of it then. */
+  prepare(setup: GuestSetup): Promise<PreparedGuest>;
+}
+
+/** What a sandbox must be set up with to run `request`. */
+export function setupOf({ mounts, limits, proxySocket }: GuestRequest): GuestSetup {
+  const { diskBytes } = limits;
+  return { mounts, diskBytes, ...(proxySocket === undefined ? {} : { proxySocket }) };
+}
+
+/** Sets a sandbox up and runs the guest in it at once: what start() is where none waits. */
+export async function startCold(
+  prepare: PreparableSandbox["prepare"],
+  request: GuestRequest,
+): Promise<Guest> {
+  const prepared = await prepare(setupOf(request));
+  return prepared.run(request);
 }

@@ -1,20 +1,21 @@
 import { closeSync, fchownSync } from "node:fs";
 import { AppError, messageOf } from "../errors.ts";
 import { openPipe, readPipe } from "../platform/pipe.ts";
-import type { ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
-import { encodeJob, inBatches } from "./guest-input.ts";
+import { encodeWait, encodeJob, forwardersOf, inBatches } from "./guest-input.ts";
 import type { GuestMeter } from "./guest-meter.ts";
-import { createGuestOutputReader } from "./guest-output.ts";
+import { createGuestOutputReader, type GuestOutputReader } from "./guest-output.ts";
 import { collectText, type LastWords } from "./last-words.ts";
 import { type LaunchedSupervisor, once, type Readers, runningGuest } from "./running-guest.ts";
-import type { Guest, GuestRequest } from "./sandbox.ts";
+import type { Guest, GuestRequest, PreparedGuest, WaitingInterpreter } from "./sandbox.ts";
 
 /*
  * One guest under a supervisor (supervisor.pl), whatever wall is around the two. The supervisor's stdin is the control
  * pipe: it carries the job, and its end stops the program; so a dead service stops its guests too. Four pipes come back:
  * records (result), the program's stdout and stderr, and the supervisor's own stderr, which says why nothing ran.
  * Nobody on the other side is trusted to go on: each wait has a deadline, after which the guest is taken down.
+ *
+ * Everything up to the job itself can be done before there is one. A cold start is the same, with the job at once.
  */
 
 /** Descriptors for the supervisor, to be passed on as its extra ones. */
@@ -24,15 +25,16 @@ export interface GuestWriteFds {
   readonly stderr: number;
 }
 
-export interface SupervisedLaunch {
-  readonly request: GuestRequest;
-  /** The program's whole environment. */
-  readonly env: Readonly<Record<string, string>>;
+export interface SupervisedSetup {
+  /** What every program gets beneath the variables of its job. */
+  readonly baseEnv: Readonly<Record<string, string>>;
   /** Who runs the program, so that it may reopen its own stdout; absent: this process's user. */
-  readonly uid?: number;
+  readonly uid?: number | undefined;
   /** Called once; the meter is closed with the guest, also when it does not start. */
   readonly makeMeter: () => GuestMeter;
   readonly launch: (fds: GuestWriteFds) => LaunchedSupervisor;
+  /** Called once nothing of the guest is left, if it was ever launched. */
+  readonly onGone?: () => void;
 }
 
 /** The longest pause while a job is handed over, until its program runs. */
@@ -42,23 +44,63 @@ const OUTPUT_STALL_MS = 15_000;
 /** From the end of a supervisor that failed until its last words are read. */
 const LAST_WORDS_MS = 500;
 
+/** A supervisor, and all that belongs to it. */
+interface Launched {
+  readonly setup: SupervisedSetup;
+  readonly meter: GuestMeter;
+  readonly supervisor: LaunchedSupervisor;
+  readonly readers: Readers;
+  readonly reader: GuestOutputReader;
+  readonly lastWords: LastWords;
+  /** Whether what was to wait does. */
+  readonly ready: Promise<boolean>;
+  /** Whether the program was started. */
+  readonly started: Promise<boolean>;
+  readonly takeDown: () => Promise<void>;
+}
+
 /**
- * Starts a guest; resolves once its program runs. Throws AppError `sandbox_error` when the sandbox, the supervisor or
- * the program cannot be started, and whatever reading an input throws. Nothing is left behind then.
+ * Starts a supervisor; resolves once it may be given a job. Throws AppError `sandbox_error` when that cannot be done;
+ * nothing is left behind then.
  */
-export async function startSupervised(plan: SupervisedLaunch): Promise<Guest> {
-  const meter = makeMeter(plan);
+export async function prepareSupervised(setup: SupervisedSetup): Promise<PreparedGuest> {
+  const meter = makeMeter(setup);
+  let launched: Launched;
   try {
-    return await startMetered(plan, meter);
+    launched = launchMetered(setup, meter);
   } catch (error) {
     await meter.close();
     throw error;
   }
+  const { supervisor, takeDown, ready } = launched;
+  try {
+    await enterMeter(meter, supervisor);
+  } catch (error) {
+    await takeDown();
+    throw error;
+  }
+  const { child } = supervisor;
+  let isUsed = false;
+  let waiting: WaitingInterpreter | undefined;
+  return {
+    async wait(interpreter) {
+      waiting = interpreter;
+      await child.writeStdin(encodeWait(interpreter, setup.baseEnv));
+      return Promise.race([ready, child.exited.then(() => false)]);
+    },
+    gone: child.exited.then(() => undefined),
+    memoryBytes: () => meter.memoryBytes(),
+    run(request) {
+      isUsed = true;
+      return runPrepared(launched, request, isFor(waiting, request.interpreter));
+    },
+    destroy: async () => (isUsed ? undefined : takeDown()),
+  };
 }
 
-function makeMeter(plan: SupervisedLaunch): GuestMeter {
+function makeMeter(setup: SupervisedSetup): GuestMeter {
   try {
-    return plan.makeMeter();
+    return setup.makeMeter();
   } catch (error) {
     throw new AppError("sandbox_error", `The job's cgroup cannot be made: ${messageOf(error)}`, {
       cause: error,
@@ -66,35 +108,26 @@ function makeMeter(plan: SupervisedLaunch): GuestMeter {
   }
 }
 
-async function startMetered(plan: SupervisedLaunch, meter: GuestMeter): Promise<Guest> {
-  const { supervisor, readers } = launchWithPipes(plan);
+function launchMetered(setup: SupervisedSetup, meter: GuestMeter): Launched {
+  const { supervisor, readers } = launchWithPipes(setup);
   const lastWords = collectText(supervisor.child.stderr);
-  const reader = createGuestOutputReader(readers.result.stream, {
-    maxTotalBytes: plan.request.limits.diskBytes,
-    stallMs: OUTPUT_STALL_MS,
-  });
+  const reader = createGuestOutputReader(readers.result.stream, { stallMs: OUTPUT_STALL_MS });
   const takeDown = once(async () => {
     supervisor.child.endStdin();
     const closing = [readers.result.close()];
     await supervisor.takeDown();
     closing.push(readers.stdout.close(), readers.stderr.close(), meter.close());
     await Promise.all(closing);
+    setup.onGone?.();
   });
-  try {
-    await enterMeter(meter, supervisor);
-    const started = await handOver(plan, supervisor.child, {
-      started: reader.readStarted(),
-      meter,
-    });
-    if (!started) throw await startFailure(lastWords);
-  } catch (error) {
-    await takeDown();
-    throw error;
-  }
-  return runningGuest({ supervisor, readers, reader, lastWords, takeDown, meter });
+  const { promise: ready, resolve: onReady } = Promise.withResolvers<boolean>();
+  const started = reader.readStarted(onReady);
+  // Awaited with the job, if there ever is one.
+  started.catch(() => onReady(false));
+  return { setup, meter, supervisor, readers, reader, lastWords, ready, started, takeDown };
 }
 
-/** Nothing of the job reaches the supervisor before this. One that has ended already says why where its start is awaited. */
+/** Nothing of a job reaches the supervisor before this. One that has ended already says why where its start is awaited. */
 async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Promise<void> {
   const pid = await supervisor.supervisorPid;
   if (pid === null) return;
@@ -102,15 +135,18 @@ async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Pr
     await meter.enter(pid);
   } catch (error) {
     const isGone = error instanceof Error && "code" in error && error.code === "ESRCH";
-    if (isGone) return;
-    const reason = messageOf(error);
-    throw new AppError("sandbox_error", `The limits could not be put on: ${reason}`, {
-      cause: error,
-    });
+    if (!isGone) throw limitFailure(error);
   }
 }
 
-function launchWithPipes(plan: SupervisedLaunch): {
+function limitFailure(error: unknown): AppError {
+  const reason = messageOf(error);
+  return new AppError("sandbox_error", `The limits could not be put on: ${reason}`, {
+    cause: error,
+  });
+}
+
+function launchWithPipes(setup: SupervisedSetup): {
   readonly supervisor: LaunchedSupervisor;
   readonly readers: Readers;
 } {
@@ -122,9 +158,9 @@ function launchWithPipes(plan: SupervisedLaunch): {
   };
   try {
     const [result, stdout, stderr] = [pipe(), pipe(), pipe()];
-    if (plan.uid !== undefined)
-      for (const { writeFd } of [stdout, stderr]) fchownSync(writeFd, plan.uid, plan.uid);
-    const supervisor = plan.launch({
+    if (setup.uid !== undefined)
+      for (const { writeFd } of [stdout, stderr]) fchownSync(writeFd, setup.uid, setup.uid);
+    const supervisor = setup.launch({
       result: result.writeFd,
       stdout: stdout.writeFd,
       stderr: stderr.writeFd,
@@ -146,16 +182,50 @@ function launchWithPipes(plan: SupervisedLaunch): {
   }
 }
 
+/**
+ * Gives the supervisor its job; resolves once the program runs. Throws AppError `sandbox_error` when the sandbox, the
+ * supervisor or the program cannot be started, and whatever reading an input throws. Nothing is left behind then.
+ */
+async function runPrepared(
+  launched: Launched,
+  request: GuestRequest,
+  isWarm: boolean,
+): Promise<Guest> {
+  const { meter, lastWords, takeDown } = launched;
+  try {
+    const { limits } = request;
+    try {
+      meter.limit({ limits, helpers: forwardersOf(request), isWarm });
+    } catch (error) {
+      throw limitFailure(error);
+    }
+    if (!(await handOver(launched, request, isWarm))) throw await startFailure(lastWords);
+  } catch (error) {
+    await takeDown();
+    throw error;
+  }
+  return runningGuest({ ...launched, maxOutputBytes: request.limits.diskBytes });
+}
+
+function isFor(
+  started: WaitingInterpreter | undefined,
+  wanted: WaitingInterpreter | undefined,
+): boolean {
+  return started !== undefined && JSON.stringify(started) === JSON.stringify(wanted);
+}
+
 /** Sends the job. Resolves to whether its program was started; rejects when an input cannot be read, or nothing moves. */
 async function handOver(
-  plan: SupervisedLaunch,
-  child: ChildProcess,
-  { started, meter }: { readonly started: Promise<boolean>; readonly meter: GuestMeter },
+  { setup, supervisor: { child }, started, meter }: Launched,
+  request: GuestRequest,
+  isWarm: boolean,
 ): Promise<boolean> {
   let lastProgressMs = performance.now();
   const gone = child.exited.then(() => "gone" as const);
+  const { isHeldAsWhole } = meter;
+  const env = { ...setup.baseEnv, ...request.env };
   const feed = async () => {
-    for await (const bytes of inBatches(encodeJob(plan.request, plan.env, meter.isHeldAsWhole))) {
+    for await (const bytes of inBatches(encodeJob(request, env, { isHeldAsWhole, isWarm }))) {
       if ((await Promise.race([child.writeStdin(bytes), gone])) === "gone") break;
       lastProgressMs = performance.now();
     }

@@ -9,10 +9,13 @@
 # extension headers that make a reader buffer without bound. guest-input.ts writes ours, guest-output.ts reads ours.
 #
 #   in:   O name=number (option)   A argument   V NAME=value   F path   D bytes of the file or of stdin   I stdin   G go
-#   out:  S started   E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
+#         H go, on the interpreter that waits; and where no job is there yet, ahead of all this, W wait, after the
+#         interpreter to wait with, if any: a argument   v NAME=value   p path of a placeholder
+#   out:  R there is nothing left to do ahead: 1, or 0 where the interpreter is gone   S started
+#         E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
 # What follows the program's start is beside this file: attendant.pl waits for its end, collector.pl hands its files out.
-# For a job with a network, forwarder.pl is its way out. All run on perl-base alone and load no module but strict, the last
+# Before it, waiting.pl has an interpreter wait for the job. For one with a network, forwarder.pl is its way out. All run on perl-base alone and load no module but strict, the last
 # one Socket too (and no %!, which loads one): POSIX takes 10 ms to load.
 use strict;
 
@@ -22,9 +25,9 @@ our ($work, $tmp);
 
 # From asm/unistd_64.h, asm-generic/unistd.h (aarch64) and asm/fcntl.h; O_NOFOLLOW is the one flag that differs.
 my %numbers_of = (
-    x64 => { prctl => 157, rt_sigprocmask => 14, signalfd4 => 289, prlimit64 => 302, setsid => 112, getrusage => 98,
+    x64 => { clock_gettime => 228, prctl => 157, rt_sigprocmask => 14, signalfd4 => 289, prlimit64 => 302, setsid => 112, getrusage => 98,
              statfs => 137, O_NOFOLLOW => 0x20000 },
-    arm64 => { prctl => 167, rt_sigprocmask => 135, signalfd4 => 74, prlimit64 => 261, setsid => 157, getrusage => 165,
+    arm64 => { clock_gettime => 113, prctl => 167, rt_sigprocmask => 135, signalfd4 => 74, prlimit64 => 261, setsid => 157, getrusage => 165,
                statfs => 43, O_NOFOLLOW => 0x8000 },
 );
 our $nr = $numbers_of{$machine} or give_up("There is no system call table for $machine");
@@ -55,38 +58,39 @@ our $signal_fd = syscall($nr->{signalfd4}, -1, $chld, SIGSET_BYTES, SFD_CLOEXEC_
 $signal_fd >= 0 or give_up("signalfd failed: $!");
 open(our $signals, '<&=', $signal_fd) or give_up("signalfd cannot be opened: $!");
 my ($result, $out, $err) = map { inherited($_) } ($result_fd, $out_fd, $err_fd);
+my $stdin = create_stdin();
 
-my (@argv, @env, $stdin);
-our %option;
+our (@argv, @env, %option);
 # Of the job's files, by path: bytes of small ones, what a stat of the others gave.
 our (%kept, %input_mark);
 my $kept_bytes = 0;
 my $received = '';
-receive_job();
+our ($waiting, $program, $cpu_ms_before);
+my $go = receive_job();
 start_forwarder() if $option{proxy};
 my $started_sec = time;
-# Closed by a successful exec; otherwise it says what went wrong, which is our failure and not the program's.
-pipe(my $trouble, my $trouble_end) or give_up("No pipe can be made: $!");
-our $program = fork;
-defined $program or give_up("The program's process cannot be made: $!");
-run_program($trouble_end) if $program == 0;
-close $_ for $trouble_end, $out, $err;
-give_up($_) for <$trouble>;
+start_program() if !($go eq 'H' && hand_over());
+close $_ for $out, $err;
 send_record('S', '');
-# What is needed from here on is read only now, when nobody waits for it: perl compiles 200 lines in a millisecond.
-require $0 =~ s{[^/]*\z}{$_}r for 'attendant.pl', 'collector.pl';
+load_what_follows();
 my ($status, $disk) = wait_for_program();
-send_record('E', pack('NNQ>N', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms(), $disk));
+send_record('E', pack('NNQ>N', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms() - $cpu_ms_before, $disk));
 hand_out_files($option{output}, $started_sec);
 exit 0;
 
 sub give_up { print STDERR "$_[0]\n"; exit 126 }
+
+sub keep_open { fcntl($_[0], F_SETFD, 0) }
 
 sub inherited {
     open(my $handle, '+<&=', $_[0]) or give_up("Descriptor $_[0] was not passed: $!");
     fcntl($handle, F_SETFD, FD_CLOEXEC);
     return $handle;
 }
+
+# Perl compiles 200 lines in a millisecond: what is not needed at once is read while nobody waits for it.
+sub load { require $0 =~ s{[^/]*\z}{$_[0]}r }
+sub load_what_follows { load($_) for 'attendant.pl', 'collector.pl' }
 
 # --- the job comes in
 
@@ -99,8 +103,9 @@ sub take {
     return substr($received, 0, $count, '');
 }
 
+# Returns how it is to go.
 sub receive_job {
-    my ($file, $path);
+    my ($file, $path, %interpreter);
     for (;;) {
         my ($type, $length) = unpack('aN', take(5));
         $length <= MAX_RECORD_BYTES or give_up('A record of the job is too long');
@@ -112,11 +117,16 @@ sub receive_job {
         }
         if (defined $path) { close_input($file, $path); undef $path }
         if    ($type eq 'F') { $file = create_input($path = $payload); $kept{$path} = '' }
-        elsif ($type eq 'I') { $file = $stdin = create_stdin() }
+        elsif ($type eq 'I') { $file = $stdin }
         elsif ($type eq 'A') { push @argv, $payload }
         elsif ($type eq 'V') { push @env, [split /=/, $payload, 2] }
-        elsif ($type eq 'O' && $payload =~ /\A(\w+)=(\d+)\z/) { $option{$1} = $2 }
-        elsif ($type eq 'G') { return }
+        elsif ($type eq 'O' && $payload =~ /\A(\w+)=(\d+)\z/) {
+            $option{$1} = $2;
+            unlink "$work/$_" for splice @{$interpreter{p}};
+        }
+        elsif ($type eq 'W') { load_what_follows(); load('waiting.pl'); wait_for_job(%interpreter) }
+        elsif ($type =~ /\A[avp]\z/) { push @{$interpreter{$type}}, $payload }
+        elsif ($type =~ /\A[GH]\z/) { sysseek($stdin, 0, 0); return $type }
         else                 { give_up('A record of the job is unknown') }
     }
 }
@@ -154,7 +164,8 @@ sub close_input {
     $input_mark{$path} = input_mark(@stat);
 }
 
-# A file rather than a pipe: the program may reopen /dev/stdin, and nothing has to feed it.
+# A file rather than a pipe: the program may reopen /dev/stdin, and nothing has to feed it. There is one also where it stays
+# empty: a program that was started before its job is known must find the same as any other.
 sub create_stdin {
     my $path = "$tmp/.stdin-$$";
     sysopen(my $file, $path, O_RDWR_CREAT_EXCL | $nr->{O_NOFOLLOW}, 0600) or give_up("stdin cannot be stored: $!");
@@ -168,7 +179,7 @@ sub create_stdin {
 sub PROXY_SOCKET () { '/run/proxy.sock' }
 
 sub start_forwarder {
-    require $0 =~ s{[^/]*\z}{forwarder.pl}r;
+    load('forwarder.pl');
     my $listener = listen_for_program();
     my $forwarder = fork;
     defined $forwarder or give_up("The forwarder's process cannot be made: $!");
@@ -180,45 +191,61 @@ sub start_forwarder {
 
 # --- the program runs
 
-sub set_limit {
-    my ($name, $soft, $hard) = @_;
-    my $limit = pack('QQ', $soft, $hard);
-    syscall($nr->{prlimit64}, 0, $rlimit{$name}, $limit, 0) == 0 or die("The limit $name cannot be set: $!\n");
+sub start_program {
+    $cpu_ms_before = $waiting ? end_interpreter() : 0;
+    # Closed by a successful exec; otherwise it says what went wrong, which is our failure and not the program's.
+    pipe(my $trouble, my $trouble_end) or give_up("No pipe can be made: $!");
+    $program = fork_program($trouble_end, sub { limit_process(0); exec_program(\@argv, \@env) });
+    close $trouble_end;
+    give_up($_) for <$trouble>;
 }
 
-# The child: everything that holds for the program is put on here, before any of its code or environment is near.
-sub run_program {
-    my ($trouble_end) = @_;
+# The child gets what holds for every program, then does the rest, whose error goes to $trouble_end.
+sub fork_program {
+    my ($trouble_end, $rest) = @_;
+    my $pid = fork;
+    defined $pid or give_up("The program's process cannot be made: $!");
+    return $pid if $pid;
     open(STDERR, '>&', $err) or exit 126;
-    eval { become_program() };
+    eval { become_program(); $rest->() };
     syswrite $trouble_end, $@;
     exit 126;
 }
 
+# Before any code or environment of a job is near.
 sub become_program {
     syscall($nr->{setsid});
     # /proc/self belongs to root while non-dumpable, and then oom_score_adj cannot be written.
     syscall($nr->{prctl}, PR_SET_DUMPABLE, 1, 0, 0, 0);
     if (open my $score, '>', '/proc/self/oom_score_adj') { syswrite $score, '1000' }
-    if ($stdin) { sysseek($stdin, 0, 0); open(STDIN, '<&', $stdin) or die("stdin: $!\n") }
-    else        { open(STDIN, '<', '/dev/null') or die("/dev/null: $!\n") }
+    open(STDIN, '<&', $stdin) or die("stdin: $!\n");
     open(STDOUT, '>&', $out) or die("stdout: $!\n");
     chdir $work or die("The working directory cannot be entered: $!\n");
     $SIG{$_} = 'DEFAULT' for grep { !/^(?:KILL|STOP|NUM\d+|__.*)$/ } keys %SIG;
     my $none = pack('Q', 0);
     syscall($nr->{rt_sigprocmask}, SIG_SETMASK, $none, 0, SIGSET_BYTES);
-    set_limit('as', $option{as}, $option{as}) if $option{as};
-    set_limit('data', $option{data}, $option{data}) if $option{data};
+}
+
+# 0 is the calling process.
+sub limit_process {
+    my ($pid) = @_;
+    my $set = sub {
+        my ($name, $soft, $hard) = @_;
+        my $limit = pack('QQ', $soft, $hard);
+        syscall($nr->{prlimit64}, $pid, $rlimit{$name}, $limit, 0) == 0 or die("The limit $name cannot be set: $!\n");
+    };
+    for my $name (grep { $option{$_} } qw(as data fsize nproc)) { $set->($name, $option{$name}, $option{$name}) }
     # SIGXCPU at the soft limit; SIGKILL a second later for whoever ignores it.
-    set_limit('cpu', $option{cpu}, $option{cpu} + 1);
-    set_limit('fsize', $option{fsize}, $option{fsize});
-    set_limit('nproc', $option{nproc}, $option{nproc}) if $option{nproc};
-    set_limit('nofile', NOFILE_SOFT, NOFILE_HARD);
+    $set->('cpu', $option{cpu}, $option{cpu} + 1);
+    $set->('nofile', NOFILE_SOFT, NOFILE_HARD);
     # 1, not 0: with 0 a core_pattern that is a pipe still runs its handler on the host.
-    set_limit('core', 1, 1);
-    %ENV = ();
-    $ENV{ $_->[0] } = $_->[1] for @env;
-    exec { $argv[0] } @argv or die("$argv[0] cannot be run: $!\n");
+    $set->('core', 1, 1);
+}
+
+sub exec_program {
+    my ($argv, $env) = @_;
+    %ENV = map { @$_ } @$env;
+    exec { $argv->[0] } @$argv or die("$argv->[0] cannot be run: $!\n");
 }
 
 # --- records go out

@@ -1,5 +1,4 @@
-import type { Limits } from "../jobs/limits.ts";
-import type { GuestMeter } from "./guest-meter.ts";
+import type { GuestMeter, HeldGuest } from "./guest-meter.ts";
 import { readProportionalBytes, readTree } from "./process-tree.ts";
 import type { GuestLimit } from "./sandbox.ts";
 
@@ -14,13 +13,15 @@ const COST_SHARE = 10;
 /** As for a cgroup, time to handle the kernel's SIGXCPU. */
 const CPU_GRACE_MS = 250;
 
-/** `helpers`: processes of the guest that are neither the program's nor the supervisor. */
-export function createTreeMeter(limits: Limits, helpers = 0): GuestMeter {
+export function createTreeMeter(): GuestMeter {
   let supervisorPid = 0;
+  let held: Pick<HeldGuest, "limits" | "helpers"> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const met = new Set<GuestLimit>();
 
   const overLimit = (): GuestLimit | null => {
+    if (held === undefined) return null;
+    const { limits, helpers } = held;
     const usage = readTree(supervisorPid);
     if (usage.threads >= limits.processes + helpers) met.add("processes");
     if (usage.cpuMs > limits.cpuSec * 1000 + CPU_GRACE_MS) return "cpu";
@@ -46,6 +47,10 @@ export function createTreeMeter(limits: Limits, helpers = 0): GuestMeter {
     isHeldAsWhole: false,
     async enter(pid) {
       supervisorPid = pid;
+    },
+    memoryBytes: () => readTree(supervisorPid).residentBytes,
+    limit(guest) {
+      held = guest;
     },
     watch(onLimit) {
       timer = setTimeout(look, LOOK_INTERVAL_MS, onLimit);

@@ -95,7 +95,7 @@ def is_open(fd):
 print([fd for fd in range(4096) if is_open(fd)])
 print(os.readlink("/proc/self/fd/0"), os.readlink("/proc/self/fd/1").split(":")[0])
 `,
-      expect: printedJust("[0, 1, 2]\n/dev/null pipe\n"),
+      expect: printedJust("[0, 1, 2]\n/tmp/.stdin-1 (deleted) pipe\n"),
     }),
     python({
       name: "the service's environment",

@@ -1,18 +1,22 @@
 import { expect, test } from "bun:test";
 
 import { MIB } from "../../src/jobs/limits.ts";
-import { encodeJob } from "../../src/sandbox/guest-input.ts";
+import { encodeJob, encodeWait, type JobEncoding } from "../../src/sandbox/guest-input.ts";
 import { DEFAULT_LIMITS, shellRequest, textInput } from "../support/guests.ts";
 
 /** Undoes the framing: type and payload of each record. */
 async function records(
   request: Parameters<typeof encodeJob>[0],
   env: Parameters<typeof encodeJob>[1],
-  isHeldAsWhole = false,
+  encoding: Partial<JobEncoding> = {},
 ): Promise<readonly [string, string][]> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of encodeJob(request, env, isHeldAsWhole)) chunks.push(chunk);
-  const bytes = Buffer.concat(chunks);
+  const how = { isHeldAsWhole: false, isWarm: false, ...encoding };
+  for await (const chunk of encodeJob(request, env, how)) chunks.push(chunk);
+  return recordsIn(Buffer.concat(chunks));
+}
+
+function recordsIn(bytes: Buffer): readonly [string, string][] {
   const found: [string, string][] = [];
   for (let at = 0; at < bytes.length;) {
     const length = bytes.readUInt32BE(at + 1);
@@ -51,9 +55,23 @@ test("a job in order: limits, argv, environment, files, stdin, go", async () => 
   ]);
 });
 
+test("an interpreter that waits is started with its own environment, and told to go by another letter", async () => {
+  const interpreter = { argv: ["/bin/x", "main.x"], env: { A: "2" }, placeholder: "main.x" };
+  expect(recordsIn(Buffer.from(encodeWait(interpreter, { A: "1", B: "b" })))).toEqual([
+    ["a", "/bin/x"],
+    ["a", "main.x"],
+    ["v", "A=2"],
+    ["v", "B=b"],
+    ["p", "main.x"],
+    ["W", ""],
+  ]);
+  expect(recordsIn(Buffer.from(encodeWait(undefined, {})))).toEqual([["W", ""]]);
+  expect((await records(shellRequest(""), {}, { isWarm: true })).at(-1)).toEqual(["H", ""]);
+});
+
 test("the memory limit is put where the runtime can live with it", async () => {
   const names = async (memoryLimit: "data" | "none", isHeldAsWhole = false) =>
-    (await records(shellRequest("", { memoryLimit }), {}, isHeldAsWhole))
+    (await records(shellRequest("", { memoryLimit }), {}, { isHeldAsWhole }))
       .filter(([type]) => type === "O")
       .map(([, option]) => option.split("=")[0]);
   expect(await names("data")).toEqual(["data", "nproc", "cpu", "fsize", "output", "inodes"]);

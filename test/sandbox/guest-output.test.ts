@@ -20,9 +20,10 @@ const file = (path: string | Uint8Array, text: string) =>
   Buffer.concat([record("F", u64(BigInt(text.length)), path), record("D", text)]);
 const END = record("T", u32(0));
 
+const MAX_TOTAL_BYTES = 1000;
+
 /** `pieces` bytes at a time, so that no boundary is where a record's is. */
-function reader(bytes: Uint8Array, options: { pieces?: number; maxTotalBytes?: number } = {}) {
-  const { pieces = bytes.length || 1, maxTotalBytes = 1000 } = options;
+function reader(bytes: Uint8Array, { pieces = bytes.length || 1 } = {}) {
   let at = 0;
   const stream = new ReadableStream<Uint8Array>({
     pull(controller) {
@@ -31,12 +32,12 @@ function reader(bytes: Uint8Array, options: { pieces?: number; maxTotalBytes?: n
       at += pieces;
     },
   });
-  return createGuestOutputReader(stream, { maxTotalBytes, stallMs: 200 });
+  return createGuestOutputReader(stream, { stallMs: 200 });
 }
 
 async function files(source: ReturnType<typeof reader>): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
-  for await (const { path, bytes } of source.readFiles()) {
+  for await (const { path, bytes } of source.readFiles(MAX_TOTAL_BYTES)) {
     found[path] = "";
     for await (const chunk of bytes) found[path] += Buffer.from(chunk).toString();
   }
@@ -55,7 +56,7 @@ test("started, exit and files, however the bytes are cut", async () => {
   ]);
   for (const pieces of [1, 2, 7, 1000]) {
     const source = reader(all, { pieces });
-    expect(await source.readStarted()).toBe(true);
+    expect(await source.readStarted(() => undefined)).toBe(true);
     expect(await source.readExit()).toEqual({
       exitCode: 3,
       signalNumber: null,
@@ -68,8 +69,23 @@ test("started, exit and files, however the bytes are cut", async () => {
   }
 });
 
+test("a word that it is ready comes before the start, and never twice", async () => {
+  for (const [said, isUseful] of [
+    [1, true],
+    [0, false],
+  ] as const) {
+    const heard: boolean[] = [];
+    const ready = record("R", new Uint8Array([said]));
+    const source = reader(Buffer.concat([ready, record("S")]), { pieces: 2 });
+    expect(await source.readStarted((word) => heard.push(word))).toBe(true);
+    expect(heard).toEqual([isUseful]);
+    const again = reader(Buffer.concat([ready, ready]));
+    expect(await again.readStarted(() => undefined).catch(String)).toContain("a record S");
+  }
+});
+
 test("a stream that ends before a record has none", async () => {
-  expect(await reader(Buffer.alloc(0)).readStarted()).toBe(false);
+  expect(await reader(Buffer.alloc(0)).readStarted(() => undefined)).toBe(false);
   expect(await reader(Buffer.alloc(0)).readExit()).toBeNull();
 });
 
@@ -87,7 +103,7 @@ test("a signal is no exit code", async () => {
 test("a consumer that does not read a file gets the next one whole", async () => {
   const source = reader(Buffer.concat([file("a", "aaaa"), file("b", "bb"), END]), { pieces: 3 });
   const paths: string[] = [];
-  for await (const { path } of source.readFiles()) paths.push(path);
+  for await (const { path } of source.readFiles(MAX_TOTAL_BYTES)) paths.push(path);
   expect(paths).toEqual(["a", "b"]);
 });
 
@@ -152,7 +168,7 @@ describe("what a hostile guest says is refused", () => {
     const stream = new ReadableStream<Uint8Array>({
       start: (controller) => controller.enqueue(Buffer.from("F")),
     });
-    const source = createGuestOutputReader(stream, { maxTotalBytes: 10, stallMs: 30 });
+    const source = createGuestOutputReader(stream, { stallMs: 30 });
     expect(await files(source).catch(String)).toContain("Nothing came for 30 ms");
   });
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { guestUid, guestUids, isRoot, uidProblem } from "../../src/sandbox/guest-uids.ts";
+import { createUidLender, guestUids, isRoot, uidProblem } from "../../src/sandbox/guest-uids.ts";
 
 const RANGE = { first: 20_001, last: 20_003 };
 /** All capabilities of Linux 6.18, as /proc/self/status tells them. */
@@ -10,18 +10,25 @@ const filesWith = ({ uid = 1000, capabilities = EVERY_CAPABILITY }) => ({
   ownStatus: `Name:\tbun\nCapPrm:\t${EVERY_CAPABILITY}\nCapEff:\t${capabilities}\nCapBnd:\t${EVERY_CAPABILITY}\n`,
 });
 
-test("as root each slot has a uid of its own; as anybody else, the service's", () => {
-  const uids = [0, 1, 2].map((slot) => guestUid(RANGE, slot));
-  expect(uids).toEqual(isRoot() ? [20_001, 20_002, 20_003] : [undefined, undefined, undefined]);
+test("as root each guest has a uid of its own while it is there; as anybody else, the service's", () => {
+  const lender = createUidLender(RANGE);
+  const lend = () => lender.lend();
+  expect([lend(), lend(), lend()]).toEqual(
+    isRoot() ? [20_001, 20_002, 20_003] : [undefined, undefined, undefined],
+  );
   const own = process.getuid?.() ?? 0;
   expect(guestUids(RANGE)).toEqual(isRoot() ? RANGE : { first: own, last: own });
+  if (!isRoot()) return;
+  expect(lend).toThrow("SANDBOX_UIDS has no uid left");
+  lender.giveBack(20_002);
+  expect(lend()).toBe(20_002);
 });
 
-test("a slot that is none, and as root one beyond the range, are refused", () => {
-  for (const slot of [-1, 0.5, Number.NaN]) expect(() => guestUid(RANGE, slot)).toThrow("slot");
+test("as root a range that is none has no uid, least of all root's", () => {
   if (!isRoot()) return;
-  expect(() => guestUid(RANGE, 3)).toThrow("SANDBOX_UIDS has no uid for slot 3");
-  expect(() => guestUid(undefined, 0)).toThrow("SANDBOX_UIDS");
+  for (const first of [Number.NaN, 0, -1, 1.5])
+    expect(() => createUidLender({ first, last: 9 }).lend()).toThrow("SANDBOX_UIDS");
+  expect(() => createUidLender(undefined).lend()).toThrow("SANDBOX_UIDS");
 });
 
 test("root needs a range, and nobody else in it", () => {

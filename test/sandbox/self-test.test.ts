@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { spawnProcess } from "../../src/platform/spawn.ts";
 import { createGuestRoot, SUPERVISOR } from "../../src/sandbox/guest-root.ts";
 import { runSelfTest } from "../../src/sandbox/self-test.ts";
-import { startSupervised } from "../../src/sandbox/supervised-guest.ts";
+import { prepareSupervised } from "../../src/sandbox/supervised-guest.ts";
 import { createTreeMeter } from "../../src/sandbox/tree-meter.ts";
 import type { GuestRequest } from "../../src/sandbox/sandbox.ts";
 
@@ -23,17 +23,16 @@ chmodSync(directory, 0o755);
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** The supervisor with no wall around it, but never as root: the self-test tries things that would work then. */
-function startUnprivileged(request: GuestRequest) {
+async function startUnprivileged(request: GuestRequest) {
   const uid = process.getuid?.() === 0 ? 30_999 : undefined;
   const { supervisorDir } = createGuestRoot(join(directory, "root"));
   const supervisor = join(supervisorDir, SUPERVISOR);
   const home = join(directory, "home");
   mkdirSync(home);
   if (uid !== undefined) chownSync(home, uid, uid);
-  return startSupervised({
-    request,
-    env: request.env,
-    makeMeter: () => createTreeMeter(request.limits),
+  const prepared = await prepareSupervised({
+    baseEnv: {},
+    makeMeter: createTreeMeter,
     ...(uid === undefined ? {} : { uid }),
     launch(fds) {
       const child = spawnProcess({
@@ -50,6 +49,7 @@ function startUnprivileged(request: GuestRequest) {
       };
     },
   });
+  return prepared.run(request);
 }
 
 /** Where there is no wall, the checks must fire; else the self-test proves nothing. */

@@ -2,19 +2,18 @@ import { describe, expect, test } from "bun:test";
 
 import { spawnProcess } from "../../src/platform/spawn.ts";
 import type { Guest } from "../../src/sandbox/sandbox.ts";
-import { startSupervised } from "../../src/sandbox/supervised-guest.ts";
+import { prepareSupervised } from "../../src/sandbox/supervised-guest.ts";
 import { createTreeMeter } from "../../src/sandbox/tree-meter.ts";
-import { DEFAULT_LIMITS, openFds, shellRequest, untilNoNewFds } from "../support/guests.ts";
+import { openFds, shellRequest, untilNoNewFds } from "../support/guests.ts";
 
 /*
  * The service's side alone: a shell script stands where the supervisor is, and says what a supervisor under a guest's
  * control might. Its descriptors are 3 (result), 4 (stdout) and 5 (stderr).
  */
-function startAgainst(script: string): Promise<Guest> {
-  return startSupervised({
-    request: shellRequest("never run"),
-    env: {},
-    makeMeter: () => createTreeMeter(DEFAULT_LIMITS),
+async function startAgainst(script: string): Promise<Guest> {
+  const prepared = await prepareSupervised({
+    baseEnv: {},
+    makeMeter: createTreeMeter,
     launch(fds) {
       const child = spawnProcess({
         argv: ["/bin/sh", "-c", script],
@@ -29,6 +28,7 @@ function startAgainst(script: string): Promise<Guest> {
       return { child, supervisorPid: Promise.resolve(child.pid), takeDown };
     },
   });
+  return prepared.run(shellRequest("never run"));
 }
 
 const STARTED = "printf 'S\\0\\0\\0\\0' >&3;";

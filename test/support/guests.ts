@@ -2,12 +2,14 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { MIB, type Limits } from "../../src/jobs/limits.ts";
-import type {
-  Guest,
-  GuestExit,
-  GuestInput,
-  GuestRequest,
-  Sandbox,
+import {
+  type Guest,
+  type GuestExit,
+  type GuestInput,
+  type GuestRequest,
+  type PreparableSandbox,
+  type Sandbox,
+  setupOf,
 } from "../../src/sandbox/sandbox.ts";
 
 /** The defaults of a job. */
@@ -31,6 +33,18 @@ export function shellRequest(script: string, overrides: Partial<GuestRequest> = 
     memoryLimit: "address_space",
     slot: 0,
     ...overrides,
+  };
+}
+
+/** The sandbox, each of whose guests finds everything set up and waiting. */
+export function startingAhead(sandbox: PreparableSandbox): Sandbox {
+  return {
+    selfTest: () => sandbox.selfTest(),
+    async start(request) {
+      const prepared = await sandbox.prepare(setupOf(request));
+      await prepared.wait(request.interpreter);
+      return await prepared.run(request);
+    },
   };
 }
 

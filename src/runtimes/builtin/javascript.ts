@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { MIB } from "../../jobs/limits.ts";
 import { asPath, binaryMount, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
+import { hasVariable, supportPath } from "./support.ts";
 
 /*
  * node, bun and deno reserve gigabytes of address space, which a limit on that kills at start: their heap is limited by
@@ -21,14 +22,25 @@ export const node: Language = {
       ".local/share/mise/installs/node",
       ".asdf/installs/nodejs",
     ]),
-  describe: ({ binary, name }) => ({
-    name,
-    binary,
-    mounts: binaryMount(binary),
-    memoryLimit: "data",
-    argv: (entry, args) => [binary, asPath(entry), ...args],
-    env: (jobEnv) => jobEnv,
-  }),
+  describe: ({ binary, name }, supportDirectory) => {
+    const support = supportPath(supportDirectory, "javascript");
+    return {
+      name,
+      binary,
+      mounts: [...binaryMount(binary), { hostPath: support }],
+      memoryLimit: "data",
+      argv: (entry, args) => [binary, asPath(entry), ...args],
+      env: (jobEnv) => jobEnv,
+      interpreterFor: ({ entry, env }) =>
+        hasVariable(env, /^(?:NODE_|UV_|SSLKEYLOGFILE)/)
+          ? null
+          : {
+              argv: [binary, asPath(entry)],
+              // Not an argument: process.execArgv, which forked processes get, shall have nothing of it.
+              env: { NODE_OPTIONS: `--require=${join(support, "wait.cjs")}` },
+            },
+    };
+  },
 };
 
 /** Seen: bun 1.4 does not start with a data segment of 260 MiB, and does with 270; deno 2.9 with 550, not with 540. */

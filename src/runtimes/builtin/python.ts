@@ -1,10 +1,9 @@
 import { existsSync, readdirSync } from "node:fs";
-import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { ReadOnlyMount } from "../../sandbox/sandbox.ts";
 import { asGiven, isOfSystem, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
+import { hasVariable, supportPath } from "./support.ts";
 
 /** CPython 3: every minor version is a runtime of its own. */
 export const python: Language = {
@@ -18,19 +17,24 @@ export const python: Language = {
   describe({ binary, name }, supportDirectory) {
     const mounts = installationMounts(binary);
     if (mounts === null) return null;
-    const site = siteDirectory(supportDirectory);
+    const site = supportPath(supportDirectory, "python");
+    const argv = (entry: string, args: readonly string[]) => [binary, asGiven(entry), ...args];
+    const env = (jobEnv: Readonly<Record<string, string>>) => ({
+      // Else each import leaves a __pycache__ among the artifacts.
+      PYTHONDONTWRITEBYTECODE: "1",
+      ...jobEnv,
+      PYTHONPATH: jobEnv["PYTHONPATH"] ? `${site}:${jobEnv["PYTHONPATH"]}` : site,
+    });
     return {
       name,
       binary,
       mounts: [...mounts, { hostPath: site }],
       memoryLimit: "address_space",
-      argv: (entry, args) => [binary, asGiven(entry), ...args],
-      env: (jobEnv) => ({
-        // Else each import leaves a __pycache__ among the artifacts.
-        PYTHONDONTWRITEBYTECODE: "1",
-        ...jobEnv,
-        PYTHONPATH: jobEnv["PYTHONPATH"] ? `${site}:${jobEnv["PYTHONPATH"]}` : site,
-      }),
+      argv,
+      env,
+      // What else it could not honour sitecustomize.py sees for itself.
+      interpreterFor: ({ entry, env: jobEnv }) =>
+        hasVariable(jobEnv, /^PYTHON/) ? null : { argv: argv(entry, []), env: env({}) },
     };
   },
 };
@@ -50,24 +54,6 @@ export function installationMounts(binary: string): readonly ReadOnlyMount[] | n
   return [binary, modules, ...shared.map((name) => join(library, name))].map((hostPath) => ({
     hostPath,
   }));
-}
-
-function siteDirectory(supportDirectory: string): string {
-  return join(supportDirectory, "python");
-}
-
-/** Puts sitecustomize.py (line-buffered output) where guests can read it, wherever this service is installed. */
-export async function installPythonSupport(supportDirectory: string): Promise<void> {
-  const directory = siteDirectory(supportDirectory);
-  const target = join(directory, "sitecustomize.py");
-  await mkdir(directory, { recursive: true });
-  await copyFile(fileURLToPath(new URL("./sitecustomize.py", import.meta.url)), target);
-  // The umask of the service may have taken the others' bits.
-  await Promise.all([
-    chmod(supportDirectory, 0o755),
-    chmod(directory, 0o755),
-    chmod(target, 0o644),
-  ]);
 }
 
 /** Minor versions that a name like `python3.N` is looked for: 3.7 is the first that can reconfigure its stdout. */

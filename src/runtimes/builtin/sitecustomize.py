@@ -1,18 +1,22 @@
-"""Makes a line that a job prints a line that is seen, then gets out of the way.
+"""Makes a line that a job prints a line that is seen, waits for the job where there is none yet, and gets out of the way.
 
-Python imports this before the program, since its directory is first on PYTHONPATH. `python -u` is not used: it writes
-a line and its newline in two pieces, which tears the lines of two streams.
+Python imports this before it opens the program, since its directory is first on PYTHONPATH. `python -u` is not used: it
+writes a line and its newline in two pieces, which tears the lines of two streams.
 """
 
 
-def _take_effect():
-    import os
+def _flush_lines():
     import sys
 
     for stream in (sys.stdout, sys.stderr):
         # None when the program was given a closed descriptor.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
+
+
+def _leave_path():
+    import os
+    import sys
 
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if entry != here]
@@ -23,7 +27,11 @@ def _take_effect():
         else:
             del os.environ["PYTHONPATH"]
 
-    # The sitecustomize that this one hides.
+
+def _run_hidden():
+    """The sitecustomize that this one hides."""
+    import sys
+
     for finder in sys.meta_path:
         spec = finder.find_spec("sitecustomize", None)
         if spec is not None and spec.loader is not None:
@@ -33,6 +41,60 @@ def _take_effect():
             sys.modules["sitecustomize"] = module
             spec.loader.exec_module(module)
             return
+
+
+def _wait_for_job(channel):
+    """Does what waiting.pl says; returns as an interpreter that has been started for the job, with its arguments and
+    variables. What this one has loaded already must not hide a file of the job: it then begins anew, in the same process.
+    """
+    import os
+    import sys
+
+    # What many programs import first. None of these reads a variable, a file of the job or the clock when it is loaded.
+    import collections, datetime, enum, functools, itertools, json, math, random, re, string, typing  # noqa: F401,E401
+    import gc
+
+    gc.collect()
+    # What is there by now stays to the end: no collection of the program's has to look at it.
+    gc.freeze()
+    os.environ.clear()
+    os.write(channel, b"e")
+    job = b""
+    while True:
+        part = os.read(channel, 65536)
+        if not part:
+            break
+        job += part
+    os.close(channel)
+    if not job:
+        os._exit(125)
+    fields = job.split(b"\0")
+    count = int(fields[0])
+    argv = [os.fsdecode(each) for each in fields[1 : 1 + count]]
+    for variable in fields[1 + count :]:
+        name, _, value = variable.partition(b"=")
+        os.environb[name] = value
+
+    beside = {name.partition(".")[0] for name in os.listdir(os.path.dirname(argv[1]) or ".")}
+    site = sys.modules.get("site")
+    user_site = getattr(site, "USER_SITE", None)
+    if not beside.isdisjoint(sys.modules) or (user_site and os.path.isdir(user_site)):
+        os.execve(argv[0], argv, os.environ)
+    sys.argv[:] = argv[1:]
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[:] = argv
+
+
+def _take_effect():
+    import os
+
+    channel = os.environ.get("JOB_RUNNER_WAIT")
+    _flush_lines()
+    _leave_path()
+    _run_hidden()
+    if channel:
+        _wait_for_job(int(channel))
+        _leave_path()
 
 
 _take_effect()

@@ -4,7 +4,7 @@
  * differs between them is a CgroupHierarchy, what is alike is in guest-cgroups.ts.
  */
 
-export interface CgroupLimits {
+interface CgroupLimits {
   /** Memory of all processes, their files in tmpfs included. Swap is none. */
   readonly memoryBytes: number;
   /** Processes and threads. */
@@ -14,7 +14,7 @@ export interface CgroupLimits {
 }
 
 /** What the kernel has counted since the cgroup was made. */
-interface CgroupCounts {
+export interface CgroupCounts {
   readonly cpuMs: number;
   /** null where this kernel does not record it (v2 before 5.19). */
   readonly peakMemoryBytes: number | null;
@@ -45,6 +45,8 @@ export interface CgroupHierarchy {
 export interface GuestCgroup {
   /** Moves a process into it; what the process starts from then on is born there. Rejects with what the file system throws. */
   join(pid: number): Promise<void>;
+  /** Throws what the file system throws. */
+  setLimits(limits: CgroupLimits): void;
   raiseMemory(memoryBytes: number): void;
   killTogether(): void;
   counts(): CgroupCounts;
@@ -54,6 +56,6 @@ export interface GuestCgroup {
 
 export interface GuestCgroups {
   readonly version: "v1" | "v2";
-  /** Throws what the file system throws; nothing is left behind then. */
-  create(limits: CgroupLimits): GuestCgroup;
+  /** Without limits. Throws what the file system throws; nothing is left behind then. */
+  create(): GuestCgroup;
 }

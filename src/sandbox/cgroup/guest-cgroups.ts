@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { isDeadNeighbour, processIdentity } from "../../platform/process-identity.ts";
-import type { CgroupHierarchy, CgroupLimits, GuestCgroup, GuestCgroups } from "./cgroup.ts";
+import type { CgroupHierarchy, GuestCgroup, GuestCgroups } from "./cgroup.ts";
 
 /*
  * Makes a cgroup per guest and removes it again. A directory's name is the identity of the process that made it and a
@@ -23,12 +23,11 @@ export function createGuestCgroups(hierarchy: CgroupHierarchy): GuestCgroups {
   let made = 0;
   return {
     version: hierarchy.version,
-    create(limits: CgroupLimits) {
+    create() {
       made += 1;
       const name = [owner, made].join(SEPARATOR);
       try {
         for (const parent of hierarchy.parents) mkdirSync(join(parent, name));
-        hierarchy.setLimits(name, limits);
       } catch (error) {
         tryRemove(hierarchy, name);
         throw error;
@@ -45,6 +44,7 @@ function guestCgroup(hierarchy: CgroupHierarchy, name: string): GuestCgroup {
       for (const parent of hierarchy.parents)
         await writeFile(join(parent, name, "cgroup.procs"), String(pid));
     },
+    setLimits: (limits) => hierarchy.setLimits(name, limits),
     raiseMemory: (memoryBytes) => hierarchy.raiseMemory(name, memoryBytes),
     killTogether: () => hierarchy.killTogether(name),
     counts: () => hierarchy.counts(name),

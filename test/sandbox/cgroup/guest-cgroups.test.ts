@@ -4,7 +4,11 @@ import { join } from "node:path";
 
 import { MIB } from "../../../src/jobs/limits.ts";
 import { processIdentity } from "../../../src/platform/process-identity.ts";
-import type { CgroupHierarchy, GuestCgroup } from "../../../src/sandbox/cgroup/cgroup.ts";
+import type {
+  CgroupHierarchy,
+  GuestCgroup,
+  GuestCgroups,
+} from "../../../src/sandbox/cgroup/cgroup.ts";
 import { cgroupV2 } from "../../../src/sandbox/cgroup/cgroup-v2.ts";
 import { createGuestCgroups, sweepCgroups } from "../../../src/sandbox/cgroup/guest-cgroups.ts";
 import { hasCgroups, hierarchy as found, openCgroups } from "../../support/cgroups.ts";
@@ -16,6 +20,12 @@ const LIMITS = { memoryBytes: 64 * MIB, processes: 8, cpuPercent: 50 };
 const UNIFIED = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].find((path) =>
   existsSync(join(path, "cgroup.controllers")),
 );
+
+function createLimited(cgroups: GuestCgroups): GuestCgroup {
+  const cgroup = cgroups.create();
+  cgroup.setLimits(LIMITS);
+  return cgroup;
+}
 
 /** A shell that is in the cgroup before it does anything. */
 async function shellIn(cgroup: GuestCgroup, script: string) {
@@ -48,7 +58,7 @@ function bareUnified(parent: string): CgroupHierarchy {
 
 describe.if(hasCgroups())("limits and counts", () => {
   test("memory, peak and the OOM verdict", async () => {
-    const cgroup = openCgroups().create(LIMITS);
+    const cgroup = createLimited(openCgroups());
     const child = await shellIn(cgroup, `exec perl -e 'my $x = "x" x 30_000_000; exit 0'`);
     expect(await child.exited).toBe(0);
     const before = cgroup.counts();
@@ -62,7 +72,7 @@ describe.if(hasCgroups())("limits and counts", () => {
   });
 
   test("processes, CPU time and its cap", async () => {
-    const cgroup = openCgroups().create(LIMITS);
+    const cgroup = createLimited(openCgroups());
     const child = await shellIn(cgroup, "for i in 1 2 3 4 5 6 7 8 9; do sleep 600 & done");
     expect(await child.exited).not.toBe(0);
     expect(cgroup.counts().refusedForks).toBeGreaterThan(0);
@@ -82,7 +92,7 @@ describe.if(hasCgroups())("limits and counts", () => {
 
 describe.if(hasCgroups())("removal", () => {
   test("kills what is left, and nothing remains", async () => {
-    const cgroup = openCgroups().create(LIMITS);
+    const cgroup = createLimited(openCgroups());
     const child = await shellIn(cgroup, "setsid sleep 600 & echo up; sleep 600");
     await new Printed(child.stdout).until("up");
     await Promise.all([cgroup.remove(), child.exited]);
@@ -94,7 +104,7 @@ describe.if(hasCgroups())("removal", () => {
     expect(UNIFIED).toBeDefined();
     const parent = join(UNIFIED!, "job-runner-test");
     mkdirSync(parent, { recursive: true });
-    const cgroup = createGuestCgroups(bareUnified(parent)).create(LIMITS);
+    const cgroup = createGuestCgroups(bareUnified(parent)).create();
     const child = await shellIn(cgroup, "setsid sleep 600 & echo up; sleep 600");
     await new Printed(child.stdout).until("up");
     await Promise.all([cgroup.remove(), child.exited]);
@@ -118,7 +128,7 @@ describe.if(hasCgroups())("what a killed service left behind", () => {
     const sleeper = Bun.spawn(["sleep", "600"]);
     for (const parent of parents)
       await Bun.write(join(parent, dead, "cgroup.procs"), String(sleeper.pid));
-    const living = openCgroups().create(LIMITS);
+    const living = createLimited(openCgroups());
     try {
       // Not all that are there: the machine may have those of others that were killed, which go as well.
       const own = () => names().filter((name) => name.startsWith(ownPrefix));

@@ -1,0 +1,40 @@
+import { chmod, copyFile, mkdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/*
+ * This service's own files for guests: each language's are in a folder of their own, which is mounted into its guests.
+ */
+
+const FILES = { python: "python/sitecustomize.py", javascript: "javascript/wait.cjs" } as const;
+
+/** The folder of a language, once installSupport has put it there. */
+export function supportPath(supportDirectory: string, language: keyof typeof FILES): string {
+  return join(supportDirectory, language);
+}
+
+/** Puts them where guests can read them, wherever this service is installed. Throws what the file system throws. */
+export async function installSupport(supportDirectory: string): Promise<void> {
+  for (const file of Object.values(FILES)) {
+    const target = join(supportDirectory, file);
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(fileURLToPath(new URL(`./${basename(file)}`, import.meta.url)), target);
+    // The umask of the service may have taken the others' bits.
+    await Promise.all([
+      chmod(supportDirectory, 0o755),
+      chmod(dirname(target), 0o755),
+      chmod(target, 0o644),
+    ]);
+  }
+}
+
+/**
+ * What any program reads when it starts, and not again: the linker, the C library's heap and languages, its time zone (man
+ * pages ld.so(8), mallopt(3), locale(7), tzset(3)), OpenSSL's settings, and where a home directory's settings are.
+ */
+const READ_AT_START = /^(?:LD_|GLIBC_|MALLOC_|LC_|LANG|TZ|OPENSSL_|SSL_|HOME$)/;
+
+/** Whether a job sets a variable that an interpreter which has been started without it would not see: a common one, or one of `own`. */
+export function hasVariable(env: Readonly<Record<string, string>>, own: RegExp): boolean {
+  return Object.keys(env).some((name) => READ_AT_START.test(name) || own.test(name));
+}
