@@ -35,31 +35,44 @@ export interface Execution {
   readonly onStarted: () => void;
 }
 
-/**
- * Runs one job on this machine, from its files to its artifacts. Resolves to how it ended, which includes that the
- * sandbox failed; to null when it was abandoned before its result was whole, or when there is no sandbox that works, so
- * that another worker or a later hour may run it. Rejects only for an error of this service.
- */
-export async function execute(execution: Execution): Promise<Outcome | null> {
+/** What came of a job on this machine. */
+export interface Executed {
+  /**
+   * How it ended, which includes that the sandbox failed; null when it was abandoned before its result was whole, or when
+   * there is no sandbox that works, so that another worker or a later hour may run it.
+   */
+  readonly outcome: Outcome | null;
+  /**
+   * Resolves when nothing of the run is left on this machine. Its program and all that it started are dead before: this is
+   * for the sandbox around them, which nobody who waits for the outcome has to wait for.
+   */
+  readonly gone: Promise<void>;
+}
+
+/** Runs one job on this machine, from its files to its artifacts. Rejects only for an error of this service. */
+export async function execute(execution: Execution): Promise<Executed> {
   const { netPolicy } = execution.job.spec;
   const gate = netPolicy === "none" ? null : await execution.egress.open(netPolicy);
+  const closeGate = async () => gate?.close();
   try {
-    return await executeWith(execution, gate);
-  } finally {
-    await gate?.close();
+    const { outcome, gone } = await executeWith(execution, gate);
+    return { outcome, gone: gone.finally(closeGate) };
+  } catch (error) {
+    await closeGate();
+    throw error;
   }
 }
 
-async function executeWith(execution: Execution, gate: EgressGate | null): Promise<Outcome | null> {
+async function executeWith(execution: Execution, gate: EgressGate | null): Promise<Executed> {
   const startedAtMs = performance.now();
   let guest: Guest;
   try {
     guest = await execution.sandbox.start(guestRequest(execution, gate));
   } catch (error) {
-    if (error instanceof AppError && error.code === "sandbox_unavailable") return null;
-    if (error instanceof AppError)
-      return outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
-    throw error;
+    if (!(error instanceof AppError)) throw error;
+    const isUnavailable = error.code === "sandbox_unavailable";
+    const failed = outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
+    return { outcome: isUnavailable ? null : failed, gone: Promise.resolve() };
   }
   execution.onStarted();
   const abandon = () => beginDestroy(guest);
@@ -67,10 +80,12 @@ async function executeWith(execution: Execution, gate: EgressGate | null): Promi
   if (execution.abandoned.aborted) abandon();
   try {
     const outcome = await attend(execution, guest, startedAtMs);
-    return execution.abandoned.aborted ? null : outcome;
+    return { outcome: execution.abandoned.aborted ? null : outcome, gone: guest.destroy() };
+  } catch (error) {
+    await guest.destroy();
+    throw error;
   } finally {
     execution.abandoned.removeEventListener("abort", abandon);
-    await guest.destroy();
   }
 }
 

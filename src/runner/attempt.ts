@@ -1,6 +1,6 @@
 import type { Egress } from "../egress/egress.ts";
 import { AppError, type ErrorCode, messageOf } from "../errors.ts";
-import { execute } from "../executor/execute.ts";
+import { type Executed, execute } from "../executor/execute.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
@@ -39,7 +39,7 @@ export interface AttemptPorts {
 /**
  * One claimed job, from its claim to its end: runs it, stores its log, and finishes it. Where that cannot be done (the
  * lease is lost, `drained` fires first, the worker itself fails), the job is handed back, which changes nothing if it is
- * somebody else's by then. Never rejects; resolves once the store has answered.
+ * somebody else's by then. Never rejects; resolves once the store has answered and nothing of the run is left here.
  */
 export async function runAttempt(
   ports: AttemptPorts,
@@ -72,12 +72,16 @@ async function runNamedAttempt(
     fence: () => fenced.abort(),
   };
   leases.hold(run);
+  let gone = Promise.resolve();
   try {
     const end = await runToEnd(ports, job, {
       ...options,
       lease,
       cancelled: cancelled.signal,
       fenced,
+      onEnded: (takenDown) => {
+        gone = takenDown.catch((error: unknown) => onError("attempt", error));
+      },
       onStarted: () => log.debug("job_started", "The program was started.", sinceClaim()),
     }).catch((error: unknown) => {
       onError("attempt", error);
@@ -96,6 +100,7 @@ async function runNamedAttempt(
     onError("attempt", error);
   } finally {
     leases.drop(run);
+    await gone;
   }
 }
 
@@ -106,6 +111,8 @@ interface RunOptions {
   readonly fenced: AbortController;
   readonly drained: AbortSignal;
   readonly onStarted: () => void;
+  /** The run is over; the promise is Executed.gone. */
+  readonly onEnded: (gone: Promise<void>) => void;
 }
 
 /** Resolves to the end that the store has acknowledged; to null where the job has not ended there. */
@@ -133,8 +140,13 @@ async function runToEnd(
     },
   });
   const abandoned = AbortSignal.any([fenced.signal, drained]);
-  const outcome = await outcomeOf(ports, job, { ...options, collector, abandoned });
-  if (outcome === null || fenced.signal.aborted) return null;
+  const { outcome, gone } = await outcomeOf(ports, job, { ...options, collector, abandoned });
+  options.onEnded(gone);
+  if (outcome === null || fenced.signal.aborted) {
+    // Whoever gets the job next must not run it beside what is left of this run.
+    await gone;
+    return null;
+  }
   await collector.close();
   const finish = () => finishWhole(store, { lease, outcome, collector, fenced });
   if (!(await finish())) return null;
@@ -168,13 +180,12 @@ async function finishWhole(
   }
 }
 
-/** null when the run was given up before it had a result. */
 async function outcomeOf(
   ports: AttemptPorts,
   job: JobRecord,
   options: RunOptions & { readonly collector: LogCollector; readonly abandoned: AbortSignal },
-): Promise<Outcome | null> {
-  if (job.cancelRequested) return outcomeWithoutRun("cancelled", "cancelled", null);
+): Promise<Executed> {
+  if (job.cancelRequested) return withoutRun(outcomeWithoutRun("cancelled", "cancelled", null));
   try {
     return await execute({
       job,
@@ -190,8 +201,12 @@ async function outcomeOf(
     });
   } catch (error) {
     if (!(error instanceof AppError)) ports.onError("attempt", error);
-    return outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
+    return withoutRun(outcomeWithoutRun("failed", "sandbox_error", messageOf(error)));
   }
+}
+
+function withoutRun(outcome: Outcome): Executed {
+  return { outcome, gone: Promise.resolve() };
 }
 
 /** The runtime that the job was promised; on a worker without it, what its spec asks for. */

@@ -45,7 +45,7 @@ function run(job: JobRecord, log: LogSink, sandbox: Sandbox = workshop.sandbox) 
   const cancelled = new AbortController();
   const abandoned = new AbortController();
   let starts = 0;
-  const outcome = execute({
+  const executed = execute({
     job,
     slot: 0,
     runtime: workshop.shell,
@@ -56,6 +56,10 @@ function run(job: JobRecord, log: LogSink, sandbox: Sandbox = workshop.sandbox) 
     cancelled: cancelled.signal,
     abandoned: abandoned.signal,
     onStarted: () => starts++,
+  });
+  const outcome = executed.then(async ({ outcome: ended, gone }) => {
+    await gone;
+    return ended;
   });
   return { outcome, cancelled, abandoned, starts: () => starts };
 }
