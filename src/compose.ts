@@ -44,6 +44,11 @@ import { watchStore } from "./store/watched-store.ts";
  * The only file that names concrete drivers: configuration in, ports out.
  */
 
+/**
+ * Of a job's files, in its record: most programs are smaller. Each reading of the record reads them too, and Redis holds them
+ * in memory until the job is removed.
+ */
+const INLINE_BYTES = 16 * 1024;
 /** An upload that nobody wrote to for this long was abandoned, on a volume that several processes share. */
 const ABANDONED_UPLOAD_MS = 60 * 60 * 1000;
 
@@ -66,6 +71,7 @@ export async function openStorage(
 ): Promise<Storage> {
   await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
   const files = await openLocalFiles(config.jobDataDir, {
+    inlineBytes: INLINE_BYTES,
     minFreeBytes: config.minFreeDiskMb * MIB,
   });
   const timing = timingOf(config.leaseMs);

@@ -13,7 +13,10 @@ import type { Artifact } from "../jobs/outcome.ts";
  * no answer) is found by removeAbandonedUploads.
  */
 export interface Upload {
-  /** Streams one file in; resolves to its record once it is on disk. The caller has validated `path`. */
+  /**
+   * Streams one file in; resolves to its record once it is on disk, or in the record, which the store keeps with the job.
+   * The caller has validated `path`.
+   */
   add(file: {
     readonly path: string;
     readonly role: InputFile["role"];

@@ -19,6 +19,7 @@ import {
   UPLOADS,
 } from "./job-folders.ts";
 import { removeAbandonedUploads, removeOrphanedJobs } from "./leftovers.ts";
+import { decodeSmallFile, encodeSmallFile, readBeginning } from "./small-file.ts";
 
 /*
  * Job folders on a local disk, or on a volume that API and workers share, laid out as job-folders.ts says.
@@ -29,6 +30,8 @@ const CHECK_SPACE_EVERY_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 
 export interface LocalFilesOptions {
+  /** Files of a job that together are no larger than this are kept in its record, and have no folder (small-file.ts); 0: none. */
+  readonly inlineBytes: number;
   /** With less free space on the disk than this, files are refused with `storage_full`: the store is on it as well. */
   readonly minFreeBytes: number;
 }
@@ -38,15 +41,13 @@ interface Place extends LocalFilesOptions {
 }
 
 /** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
-export async function openLocalFiles(
-  root: string,
-  { minFreeBytes }: LocalFilesOptions,
-): Promise<FileStore> {
+export async function openLocalFiles(root: string, options: LocalFilesOptions): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
-  const place = { root, minFreeBytes };
+  const place = { root, ...options };
   return {
     beginUpload: (jobId) => beginUpload(place, jobId),
-    readInput: (jobId, file) => readBlob(join(root, jobId, INPUT, file.blob)),
+    readInput: (jobId, { blob, content = "" }) =>
+      blob === null ? decodeSmallFile(content) : readBlob(join(root, jobId, INPUT, blob)),
     artifactWriter: (jobId, epoch) =>
       artifactWriter(place, { folder: join(root, jobId, ARTIFACTS, String(epoch)), epoch }),
     readArtifact: (jobId, artifact, range) =>
@@ -61,23 +62,35 @@ async function beginUpload(place: Place, jobId: string): Promise<Upload> {
   const { root } = place;
   const marker = join(root, UPLOADS, jobId);
   const staged = join(marker, STAGED);
-  await translateDiskErrors(() =>
-    mkdir(join(staged, INPUT), { recursive: true, mode: 0o700 }).then(() => undefined),
-  );
+  let folder: Promise<void> | undefined;
+  const makeFolder = async () => {
+    await mkdir(join(staged, INPUT), { recursive: true, mode: 0o700 });
+  };
+  let inlineLeft = place.inlineBytes;
   let count = 0;
   return {
-    async add({ path, role, bytes }) {
+    async add({ path, role, bytes: stream }) {
+      const { whole, bytes } = await readBeginning(stream, inlineLeft);
+      // Others may have been read meanwhile.
+      if (whole !== null && place.inlineBytes > 0 && whole.length <= inlineLeft) {
+        inlineLeft -= whole.length;
+        await checkFreeSpace(place);
+        return { path, role, ...encodeSmallFile(whole) } satisfies InputFile;
+      }
+      await translateDiskErrors(() => (folder ??= makeFolder()));
       const blob = String(count++);
       const { sizeBytes, sha256 } = await writeBlob(place, join(staged, INPUT, blob), bytes);
       return { path, role, blob, sizeBytes, sha256 } satisfies InputFile;
     },
-    commit: () =>
-      translateDiskErrors(async () => {
+    async commit() {
+      if (folder === undefined) return;
+      await translateDiskErrors(async () => {
         await rename(staged, join(root, jobId));
         await syncFolder(root);
-      }),
-    confirm: () => removeEmpty(marker),
-    discard: () => discardUpload(root, jobId),
+      });
+    },
+    confirm: async () => (folder === undefined ? undefined : removeEmpty(marker)),
+    discard: async () => (folder === undefined ? undefined : discardUpload(root, jobId)),
   };
 }
 

@@ -27,11 +27,13 @@ export interface ResolvedSpec {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** An uploaded file. `path` is where the program finds it under its working directory; `blob` its place in the job's folder. */
+/** An uploaded file. `path` is where the program finds it under its working directory. */
 export interface InputFile {
   readonly path: string;
   readonly role: "code" | "input";
-  readonly blob: string;
+  /** Its place in the job's folder; null for a small file, which is `content`, in base64. */
+  readonly blob: string | null;
+  readonly content?: string;
   readonly sizeBytes: number;
   readonly sha256: string;
 }

@@ -108,7 +108,7 @@ test("a 405 says what is allowed", async () => {
 });
 
 test("after all of them a good job succeeds, and nothing of a refused one is left", async () => {
-  const { job, log } = await runPython(service.url, "print('still here')");
+  const { job, log } = await runPython(service.url, `print('still here')\n#${"x".repeat(20_000)}`);
   expect(job.status).toBe("succeeded");
   expect(log).toBe("still here\n");
   const entries = await readdir(service.dataDir, { withFileTypes: true });

@@ -7,6 +7,9 @@ import { type Deployment, DEPLOYMENTS } from "../support/deployments.ts";
 import { fieldPart, filePart, MULTIPART, multipartBody } from "../support/multipart.ts";
 import { freshDataDir, removeDataDir, startService } from "../support/service.ts";
 
+/** So big that a job which has it has a folder. */
+const BIG = "x".repeat(20_000);
+
 /** A POST /jobs under a key. */
 async function send(url: string, key: string, { headers = {}, body }: Sent) {
   const response = await fetch(`${url}/jobs`, {
@@ -31,7 +34,7 @@ interface Sent {
 async function postTo(url: string, key: string, source: string, spec: object = {}) {
   const body = submissionForm({
     spec: { entry: "main.py", ...spec },
-    code: { "main.py": source, "b.py": "" },
+    code: { "main.py": source, "b.txt": BIG },
   });
   return await send(url, key, { body });
 }
@@ -40,8 +43,8 @@ async function postTo(url: string, key: string, source: string, spec: object = {
 function slowBody(source: string) {
   const text = multipartBody(
     fieldPart("spec", '{"entry":"main.py"}'),
+    filePart("code_files", "b.txt", BIG),
     filePart("code_files", "main.py", source),
-    filePart("code_files", "b.py", ""),
   );
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();

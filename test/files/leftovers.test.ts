@@ -13,7 +13,7 @@ let root: string;
 let files: FileStore;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "leftovers-"));
-  files = await openLocalFiles(root, { minFreeBytes: 0 });
+  files = await openLocalFiles(root, { inlineBytes: 0, minFreeBytes: 0 });
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 

@@ -11,7 +11,7 @@ let root: string;
 
 async function openFresh(): Promise<FileStore> {
   root = await mkdtemp(join(tmpdir(), "local-files-"));
-  return await openLocalFiles(root, { minFreeBytes: 0 });
+  return await openLocalFiles(root, { inlineBytes: 0, minFreeBytes: 0 });
 }
 
 const removeRoot = () => rm(root, { recursive: true, force: true });
@@ -26,7 +26,7 @@ async function filesOnDisk(): Promise<readonly string[]> {
 
 fileStoreContract("A local folder", {
   open: openFresh,
-  reopen: () => openLocalFiles(root, { minFreeBytes: 0 }),
+  reopen: () => openLocalFiles(root, { inlineBytes: 0, minFreeBytes: 0 }),
   countFiles: async () => (await filesOnDisk()).length,
   cleanup: removeRoot,
 });
@@ -79,7 +79,10 @@ describe("on the disk", () => {
   });
 
   test("with less free space than is to be kept nothing is put there, and nothing of it stays", async () => {
-    const picky = await openLocalFiles(root, { minFreeBytes: Number.MAX_SAFE_INTEGER });
+    const picky = await openLocalFiles(root, {
+      inlineBytes: 0,
+      minFreeBytes: Number.MAX_SAFE_INTEGER,
+    });
     const upload = await picky.beginUpload("job");
     const adding = upload.add({ path: "main.py", role: "code", bytes: chunks("x") });
     const error = await adding.catch((thrown: unknown) => thrown);

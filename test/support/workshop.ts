@@ -66,7 +66,7 @@ const SPEC: ResolvedSpec = {
 export async function openWorkshop(): Promise<Workshop> {
   const directory = await mkdtemp(join(tmpdir(), "job-runner-workshop-"));
   const runtimeDir = await mkdtemp(join(tmpdir(), "job-runner-guests-"));
-  const files = await openLocalFiles(join(directory, "jobs"), { minFreeBytes: 0 });
+  const files = await openLocalFiles(join(directory, "jobs"), { inlineBytes: 0, minFreeBytes: 0 });
   const store = await openSqliteStore({ path: join(directory, "jobs", "jobs.sqlite") });
   return {
     store,
