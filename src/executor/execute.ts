@@ -43,22 +43,29 @@ export interface Executed {
    */
   readonly outcome: Outcome | null;
   /**
-   * Resolves when nothing of the run is left on this machine. Its program and all that it started are dead before: this is
-   * for the sandbox around them, which nobody who waits for the outcome has to wait for.
+   * Takes down what is left of the run: to be called once, by whoever got this. Its program and all that it started are
+   * dead by now unless it was abandoned, so that nobody who waits for the outcome has to wait for this. Resolves when
+   * nothing is left on this machine.
    */
-  readonly gone: Promise<void>;
+  readonly takeDown: () => Promise<void>;
 }
 
 /** Runs one job on this machine, from its files to its artifacts. Rejects only for an error of this service. */
 export async function execute(execution: Execution): Promise<Executed> {
   const { netPolicy } = execution.job.spec;
   const gate = netPolicy === "none" ? null : await execution.egress.open(netPolicy);
-  const closeGate = async () => gate?.close();
   try {
-    const { outcome, gone } = await executeWith(execution, gate);
-    return { outcome, gone: gone.finally(closeGate) };
+    const { outcome, takeDown } = await executeWith(execution, gate);
+    const takeAllDown = async () => {
+      try {
+        await takeDown();
+      } finally {
+        await gate?.close();
+      }
+    };
+    return { outcome, takeDown: takeAllDown };
   } catch (error) {
-    await closeGate();
+    await gate?.close();
     throw error;
   }
 }
@@ -72,7 +79,7 @@ async function executeWith(execution: Execution, gate: EgressGate | null): Promi
     if (!(error instanceof AppError)) throw error;
     const isUnavailable = error.code === "sandbox_unavailable";
     const failed = outcomeWithoutRun("failed", "sandbox_error", messageOf(error));
-    return { outcome: isUnavailable ? null : failed, gone: Promise.resolve() };
+    return { outcome: isUnavailable ? null : failed, takeDown: async () => undefined };
   }
   execution.onStarted();
   const abandon = () => beginDestroy(guest);
@@ -80,7 +87,8 @@ async function executeWith(execution: Execution, gate: EgressGate | null): Promi
   if (execution.abandoned.aborted) abandon();
   try {
     const outcome = await attend(execution, guest, startedAtMs);
-    return { outcome: execution.abandoned.aborted ? null : outcome, gone: guest.destroy() };
+    const isAbandoned = execution.abandoned.aborted;
+    return { outcome: isAbandoned ? null : outcome, takeDown: () => guest.destroy() };
   } catch (error) {
     await guest.destroy();
     throw error;

@@ -41,9 +41,9 @@ interface Place extends LocalFilesOptions {
 }
 
 /** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
-export async function openLocalFiles(root: string, options: LocalFilesOptions): Promise<FileStore> {
+export async function openLocalFiles(root: string, limits: LocalFilesOptions): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
-  const place = { root, ...options };
+  const place = { root, ...limits };
   return {
     beginUpload: (jobId) => beginUpload(place, jobId),
     readInput: (jobId, { blob, content = "" }) =>

@@ -22,11 +22,11 @@ export async function readBeginning(
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
   while (sizeBytes <= maxBytes) {
-    const { done, value } = await iterator.next();
-    if (done === true) return { whole: Buffer.concat(chunks), bytes: each(chunks) };
+    const next = await iterator.next();
+    if (next.done === true) return { whole: Buffer.concat(chunks), bytes: each(chunks) };
     // A chunk is its giver's again when the next is asked for.
-    chunks.push(value.slice());
-    sizeBytes += value.length;
+    chunks.push(next.value.slice());
+    sizeBytes += next.value.length;
   }
   return { whole: null, bytes: resumed(chunks, iterator) };
 }
@@ -42,9 +42,9 @@ async function* resumed(
   try {
     yield* chunks;
     for (;;) {
-      const { done, value } = await iterator.next();
-      if (done === true) return;
-      yield value;
+      const next = await iterator.next();
+      if (next.done === true) return;
+      yield next.value;
     }
   } finally {
     await iterator.return?.();

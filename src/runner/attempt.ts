@@ -72,16 +72,14 @@ async function runNamedAttempt(
     fence: () => fenced.abort(),
   };
   leases.hold(run);
-  let gone = Promise.resolve();
+  let takeDown: Executed["takeDown"] | undefined;
   try {
     const end = await runToEnd(ports, job, {
       ...options,
       lease,
       cancelled: cancelled.signal,
       fenced,
-      onEnded: (takenDown) => {
-        gone = takenDown.catch((error: unknown) => onError("attempt", error));
-      },
+      onEnded: (what) => (takeDown = what),
       onStarted: () => log.debug("job_started", "The program was started.", sinceClaim()),
     }).catch((error: unknown) => {
       onError("attempt", error);
@@ -100,7 +98,7 @@ async function runNamedAttempt(
     onError("attempt", error);
   } finally {
     leases.drop(run);
-    await gone;
+    await takeDown?.().catch((error: unknown) => onError("attempt", error));
   }
 }
 
@@ -111,8 +109,8 @@ interface RunOptions {
   readonly fenced: AbortController;
   readonly drained: AbortSignal;
   readonly onStarted: () => void;
-  /** The run is over; the promise is Executed.gone. */
-  readonly onEnded: (gone: Promise<void>) => void;
+  /** The run is over, and its end about to be stored; the rest is to be taken down after that. */
+  readonly onEnded: (takeDown: Executed["takeDown"]) => void;
 }
 
 /** Resolves to the end that the store has acknowledged; to null where the job has not ended there. */
@@ -140,13 +138,13 @@ async function runToEnd(
     },
   });
   const abandoned = AbortSignal.any([fenced.signal, drained]);
-  const { outcome, gone } = await outcomeOf(ports, job, { ...options, collector, abandoned });
-  options.onEnded(gone);
+  const { outcome, takeDown } = await outcomeOf(ports, job, { ...options, collector, abandoned });
   if (outcome === null || fenced.signal.aborted) {
     // Whoever gets the job next must not run it beside what is left of this run.
-    await gone;
+    await takeDown();
     return null;
   }
+  options.onEnded(takeDown);
   await collector.close();
   const finish = () => finishWhole(store, { lease, outcome, collector, fenced });
   if (!(await finish())) return null;
@@ -206,7 +204,7 @@ async function outcomeOf(
 }
 
 function withoutRun(outcome: Outcome): Executed {
-  return { outcome, gone: Promise.resolve() };
+  return { outcome, takeDown: async () => undefined };
 }
 
 /** The runtime that the job was promised; on a worker without it, what its spec asks for. */

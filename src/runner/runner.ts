@@ -54,9 +54,11 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
     const slot = claims.unansweredSlot() ?? freeSlot(running, options.slots);
     if (slot === null) return rest(ports.pulse, Promise.race(running.values()));
     const job = await claims.next(slot);
-    ports.pulse.beat(CLAIM_PATIENCE_MS + (job === null ? CLAIM_POLL_MS : 0));
+    ports.pulse.beat(CLAIM_PATIENCE_MS + CLAIM_POLL_MS);
     if (job !== null) take(job, slot);
-    else await ports.store.waitForWork(CLAIM_POLL_MS, stopping.signal);
+    // Also after a job: where more wait, this knows. A claim that finds nothing would only take time from the one that runs.
+    if (freeSlot(running, options.slots) !== null)
+      await ports.store.waitForWork(CLAIM_POLL_MS, stopping.signal);
   };
 
   const claimAll = async () => {

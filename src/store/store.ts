@@ -211,8 +211,8 @@ export interface Store {
   claim(request: ClaimRequest): Promise<JobRecord | null>;
 
   /**
-   * Resolves when there may be something to claim, after `timeoutMs`, or when `signal` fires. Never rejects. May resolve
-   * for nothing; a wake-up may be lost, so callers pass a finite timeout.
+   * Resolves when there may be something to claim (at once where the last claim left some), after `timeoutMs`, or when
+   * `signal` fires. Never rejects. May resolve for nothing; a wake-up may be lost, so callers pass a finite timeout.
    */
   waitForWork(timeoutMs: number, signal: AbortSignal): Promise<void>;
 

@@ -57,8 +57,8 @@ function run(job: JobRecord, log: LogSink, sandbox: Sandbox = workshop.sandbox) 
     abandoned: abandoned.signal,
     onStarted: () => starts++,
   });
-  const outcome = executed.then(async ({ outcome: ended, gone }) => {
-    await gone;
+  const outcome = executed.then(async ({ outcome: ended, takeDown }) => {
+    await takeDown();
     return ended;
   });
   return { outcome, cancelled, abandoned, starts: () => starts };

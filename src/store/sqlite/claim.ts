@@ -4,8 +4,21 @@ import type { Connection } from "./connection.ts";
 import { findJob, findRecord, isHeldBy, JOB_COLUMNS, type JobRow } from "./job-row.ts";
 import { insertEntry } from "./log.ts";
 
-/** Takes the next job, or finds the one that this very request has taken before; null when nothing waits. */
-export function claim(db: Connection, request: ClaimRequest): RecordRow | null {
+export interface ClaimAnswer {
+  /** The job that was taken; null when nothing waits. */
+  readonly row: RecordRow | null;
+  /** Whether another claim would find something. */
+  readonly isMoreQueued: boolean;
+}
+
+/** Takes the next job, or finds the one that this very request has taken before. */
+export function claim(db: Connection, request: ClaimRequest): ClaimAnswer {
+  const row = take(db, request);
+  const next = db.get("SELECT 1 FROM job INDEXED BY job_queued WHERE state = 'queued' LIMIT 1");
+  return { row, isMoreQueued: next !== undefined };
+}
+
+function take(db: Connection, request: ClaimRequest): RecordRow | null {
   const { owner, slot, token } = request;
   const taken = db.get<{ id: string }>(
     "SELECT id FROM job WHERE state = 'running' AND owner = ? AND slot = ? AND token = ?",

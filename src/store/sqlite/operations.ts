@@ -5,7 +5,7 @@ import { release, releaseOwner } from "./handback.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
 import { pingReader, pingWriter } from "./ping.ts";
 import { announceWorker, workers } from "./presence.ts";
-import { getRecord, hasWork, leaseOwners, list, queuePosition } from "./query.ts";
+import { getRecord, leaseOwners, list, queuePosition } from "./query.ts";
 import { expired, purge, remove } from "./retain.ts";
 import { stats } from "./stats.ts";
 
@@ -31,7 +31,6 @@ export const READS = {
   expired,
   findSubmitted,
   getRecord,
-  hasWork,
   lastEntryId,
   leaseOwners,
   list,

@@ -73,11 +73,6 @@ export function queuePosition(db: Connection, id: string): number | null {
   return row?.ahead ?? null;
 }
 
-/** Whether a claim would find a job now. */
-export function hasWork(db: Connection): boolean {
-  return db.get("SELECT 1 FROM job WHERE state = 'queued' LIMIT 1") !== undefined;
-}
-
 /** Each owner of a running job, once. */
 export function leaseOwners(db: Connection): readonly string[] {
   return db

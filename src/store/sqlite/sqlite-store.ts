@@ -87,6 +87,11 @@ function submitRow(job: NewJob): SubmitRow {
   };
 }
 
+function stored(row: RecordRow | undefined): JobRecord {
+  if (row === undefined) throw new AppError("internal", "A job was not stored");
+  return decodeRecord(row);
+}
+
 /** Translates between the port and the two threads, and wakes whoever waits for what a call has done. */
 class SqliteStore implements Store {
   readonly kind = "sqlite";
@@ -96,6 +101,8 @@ class SqliteStore implements Store {
   /** At the opening, until a sweep has told of it. */
   #recovered: SweepAnswer;
   #isPurging = false;
+  /** Whether a claim may find something: this process alone puts jobs into the queue, so that nobody need be asked. */
+  #mayHaveWork = true;
 
   constructor(writer: ThreadLink<Writes>, reader: ThreadLink<Reads>, recovered: SweepAnswer) {
     this.#writer = writer;
@@ -106,13 +113,15 @@ class SqliteStore implements Store {
   }
 
   async submit(job: NewJob): Promise<JobRecord> {
-    return this.#stored(await this.#writer.call("submit", submitRow(job)));
+    this.#wakeWorkers();
+    return stored(await this.#writer.call("submit", submitRow(job)));
   }
 
   async submitOnce({ job, key, digest }: SubmitOnceRequest): Promise<JobRecord | "mismatch"> {
     const request = { job: submitRow(job), key, digest };
+    this.#wakeWorkers();
     const row = await this.#writer.call("submitOnce", request);
-    return row === "mismatch" ? row : this.#stored(row);
+    return row === "mismatch" ? row : stored(row);
   }
 
   async findSubmitted(key: SubmitKey): Promise<JobRecord | "mismatch" | null> {
@@ -120,10 +129,13 @@ class SqliteStore implements Store {
     return row === null || row === "mismatch" ? row : decodeRecord(row);
   }
 
-  #stored(row: RecordRow | undefined): JobRecord {
-    if (row === undefined) throw new AppError("internal", "A job was not stored");
+  /**
+   * Called as soon as a job is on its way to the writer: a claim that this wakes comes behind it in the same list, and the
+   * two share one commit.
+   */
+  #wakeWorkers(): void {
+    this.#mayHaveWork = true;
     this.#wakeups.wake(WORK_TOPIC);
-    return decodeRecord(row);
   }
 
   async get(id: string): Promise<JobRecord | null> {
@@ -150,7 +162,17 @@ class SqliteStore implements Store {
   }
 
   async claim(request: ClaimRequest): Promise<JobRecord | null> {
-    const row = await this.#writer.call("claim", request);
+    // Before the answer: what is submitted behind this claim sets it again.
+    this.#mayHaveWork = false;
+    let row: RecordRow | null;
+    try {
+      const answer = await this.#writer.call("claim", request);
+      row = answer.row;
+      if (answer.isMoreQueued) this.#mayHaveWork = true;
+    } catch (error) {
+      this.#mayHaveWork = true;
+      throw error;
+    }
     if (row === null) return null;
     const job = decodeRecord(row);
     this.#wakeups.wake(logTopic(job.id));
@@ -158,7 +180,7 @@ class SqliteStore implements Store {
   }
 
   async waitForWork(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const isDue = async () => await this.#reader.call("hasWork", undefined);
+    const isDue = async () => this.#mayHaveWork;
     await this.#wakeups.wait(WORK_TOPIC, { timeoutMs, isDue }, signal);
   }
 
@@ -182,7 +204,7 @@ class SqliteStore implements Store {
 
   async release(lease: LeaseKey): Promise<void> {
     const released = await this.#writer.call("release", lease);
-    if (released === "requeued") this.#wakeups.wake(WORK_TOPIC);
+    if (released === "requeued") this.#wakeWorkers();
     if (released === "cancelled") this.#wakeups.wake(logTopic(lease.id));
   }
 
@@ -199,7 +221,7 @@ class SqliteStore implements Store {
 
   async releaseOwner(owner: string): Promise<SweepAnswer> {
     const answer = await this.#writer.call("releaseOwner", owner);
-    if (answer.requeued.length > 0) this.#wakeups.wake(WORK_TOPIC);
+    if (answer.requeued.length > 0) this.#wakeWorkers();
     for (const id of [...answer.lost, ...answer.cancelled]) this.#wakeups.wake(logTopic(id));
     return answer;
   }

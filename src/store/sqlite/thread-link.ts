@@ -84,8 +84,8 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
     if (this.#unusable !== null) throw toError(this.#unusable);
     const value = await new Promise<unknown>((resolve, reject) => {
       this.#waiting.push({ operation, argument, resolve, reject });
-      // Not at once: calls made in this same turn shall share the list.
-      queueMicrotask(() => {
+      // Not at once: calls made in this same turn, or by who is woken in it, shall share the list.
+      setImmediate(() => {
         this.#sendNext();
       });
     });
