@@ -17,6 +17,8 @@ import { escapePointer } from "../jobs/schema-errors.ts";
  */
 
 const MAX_SPEC_BYTES = 4 * MIB;
+/** A body whose announced length is no more is read as a whole. */
+const SMALL_BODY_BYTES = 64 * 1024;
 /** `spec` is the only field there is; one more is read, so that it can be complained of. */
 const MAX_FIELDS = 2;
 
@@ -108,6 +110,12 @@ async function feed(
   signal: AbortSignal,
 ): Promise<void> {
   if (request.body === null) throw malformed("it is empty");
+  const announcedBytes = Number(request.headers.get("content-length") ?? Number.POSITIVE_INFINITY);
+  if (announcedBytes <= SMALL_BODY_BYTES) {
+    // A stream of one chunk costs more than all that is done with the chunk.
+    parser.end(await wholeBody(request));
+    return;
+  }
   const body: ReadableStream<Uint8Array> = request.body;
   const reader = body.getReader();
   let receivedBytes = 0;
@@ -126,6 +134,14 @@ async function feed(
     reader.releaseLock();
   }
   if (!signal.aborted) parser.end();
+}
+
+async function wholeBody(request: Request): Promise<Uint8Array> {
+  try {
+    return await request.bytes();
+  } catch (error) {
+    throw malformed(messageOf(error));
+  }
 }
 
 /** Takes the parts in the order in which they come, and holds on to the first thing that is wrong with one. */

@@ -27,6 +27,8 @@ import { decodeSmallFile, encodeSmallFile, readBeginning } from "./small-file.ts
 
 /** How much is written between two looks at the free space. */
 const CHECK_SPACE_EVERY_BYTES = 16 * 1024 * 1024;
+/** A thousand jobs of small files in that time are 16 MiB. */
+const FREE_SPACE_VALID_MS = 1_000;
 const READ_BYTES = 256 * 1024;
 
 export interface LocalFilesOptions {
@@ -38,12 +40,15 @@ export interface LocalFilesOptions {
 
 interface Place extends LocalFilesOptions {
   readonly root: string;
+  /** As the function of that name, but not for each of many small files. */
+  readonly checkFreeSpace: () => Promise<void>;
 }
 
 /** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
 export async function openLocalFiles(root: string, limits: LocalFilesOptions): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
-  const place = { root, ...limits };
+  const checkNow = () => checkFreeSpace({ root, ...limits });
+  const place = { root, ...limits, checkFreeSpace: atMostEvery(FREE_SPACE_VALID_MS, checkNow) };
   return {
     beginUpload: (jobId) => beginUpload(place, jobId),
     readInput: (jobId, { blob, content = "" }) =>
@@ -74,7 +79,7 @@ async function beginUpload(place: Place, jobId: string): Promise<Upload> {
       // Others may have been read meanwhile.
       if (whole !== null && place.inlineBytes > 0 && whole.length <= inlineLeft) {
         inlineLeft -= whole.length;
-        await checkFreeSpace(place);
+        await place.checkFreeSpace();
         return { path, role, ...encodeSmallFile(whole) } satisfies InputFile;
       }
       await translateDiskErrors(() => (folder ??= makeFolder()));
@@ -146,8 +151,21 @@ async function writeBlob(
   return { sizeBytes, sha256: hash.digest("hex") };
 }
 
+/** A step that is not done again so soon after it has succeeded. */
+function atMostEvery(intervalMs: number, step: () => Promise<void>): () => Promise<void> {
+  let doneAtMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (performance.now() - doneAtMs < intervalMs) return;
+    await step();
+    doneAtMs = performance.now();
+  };
+}
+
 /** Throws `storage_full` before the disk is: what is left belongs to the store, and to the ends of jobs that run. */
-async function checkFreeSpace({ root, minFreeBytes }: Place): Promise<void> {
+async function checkFreeSpace({
+  root,
+  minFreeBytes,
+}: Pick<Place, "root" | "minFreeBytes">): Promise<void> {
   const { bavail, bsize } = await statfs(root);
   if (bavail * bsize < minFreeBytes)
     throw new AppError(

@@ -53,6 +53,8 @@ const USUAL_PLACES = [
 const PERL = "/usr/bin/perl";
 const CGROUP_REMEDY =
   "Run the service as root, or let systemd hand it a cgroup (Delegate=yes in its unit, or: systemd-run --user --scope -p Delegate=yes bun run src/main.ts); in a container, give it a writable one (docker/README.md).";
+/** What was found on the host is taken to be there for so long; a start without it fails, and is tried again. */
+const PARTS_VALID_MS = 1_000;
 const BASE_ENV = {
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   HOME: "/work",
@@ -82,7 +84,7 @@ export function createBubblewrap(options: BubblewrapOptions): PreparableSandbox 
   const arch = options.arch ?? process.arch;
   const filter = seccompFilter(arch, { isMemoryCounted: cgroups !== undefined });
   let root: GuestRoot | undefined;
-  const requirements = () => {
+  const findParts = () => {
     const bwrap = options.bwrapPath ?? USUAL_PLACES.find(existsSync);
     const problems = missingParts(bwrap, options);
     if (filter === null)
@@ -94,6 +96,13 @@ export function createBubblewrap(options: BubblewrapOptions): PreparableSandbox 
       killOrphans(guestUids(uids));
     }
     return { bwrap, perl: PERL, root, filter };
+  };
+  let found: { readonly parts: ReturnType<typeof findParts>; readonly atMs: number } | undefined;
+  const requirements = () => {
+    const nowMs = performance.now();
+    if (found === undefined || nowMs - found.atMs > PARTS_VALID_MS)
+      found = { parts: findParts(), atMs: nowMs };
+    return found.parts;
   };
   const lender = createUidLender(uids);
   const prepare = async (setup: GuestSetup) => {

@@ -79,10 +79,9 @@ export function createCgroupMeter(
     finish() {
       clearTimeout(timer);
       if (measures !== undefined) return measures;
-      const counts = cgroup.counts();
+      measures = measuresOf(cgroup.counts(), startMemoryBytes);
       if (held !== undefined)
         cgroup.raiseMemory(held.limits.memoryBytes + SUPERVISOR_BYTES + COLLECTION_BYTES);
-      measures = measuresOf(counts, startMemoryBytes);
       return measures;
     },
     async close() {
@@ -92,14 +91,17 @@ export function createCgroupMeter(
   };
 }
 
-function measuresOf(counts: CgroupCounts, startMemoryBytes: number): Measures {
-  const isOom = counts.oomKills > 0;
+function measuresOf(
+  { oomKills, peakMemoryBytes, refusedForks }: CgroupCounts,
+  startMemoryBytes: number,
+): Measures {
+  const isOom = oomKills > 0;
   return {
-    peakMemoryBytes: jobPeak(counts.peakMemoryBytes, startMemoryBytes),
+    peakMemoryBytes: jobPeak(peakMemoryBytes, startMemoryBytes),
     oom: isOom,
     limitsMet: [
       ...(isOom ? (["memory"] as const) : []),
-      ...(counts.refusedForks > 0 ? (["processes"] as const) : []),
+      ...(refusedForks > 0 ? (["processes"] as const) : []),
     ],
   };
 }

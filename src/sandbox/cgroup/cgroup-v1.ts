@@ -47,11 +47,21 @@ export function cgroupV1(parents: V1Parents): CgroupHierarchy {
     },
     killTogether() {},
     counts: (name) => ({
-      cpuMs: readNumber(join(parents.cpuacct, name, "cpuacct.usage")) / 1e6,
-      peakMemoryBytes: readNumber(memory(name, "max_usage_in_bytes")),
-      currentMemoryBytes: readNumber(memory(name, "usage_in_bytes")),
-      oomKills: readField(memory(name, "oom_control"), "oom_kill"),
-      refusedForks: readField(join(parents.pids, name, "pids.events"), "max"),
+      get cpuMs() {
+        return readNumber(join(parents.cpuacct, name, "cpuacct.usage")) / 1e6;
+      },
+      get peakMemoryBytes() {
+        return readNumber(memory(name, "max_usage_in_bytes"));
+      },
+      get currentMemoryBytes() {
+        return readNumber(memory(name, "usage_in_bytes"));
+      },
+      get oomKills() {
+        return readField(memory(name, "oom_control"), "oom_kill");
+      },
+      get refusedForks() {
+        return readField(join(parents.pids, name, "pids.events"), "max");
+      },
     }),
     killAll() {},
   };

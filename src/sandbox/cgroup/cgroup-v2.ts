@@ -33,13 +33,23 @@ export function cgroupV2(parent: string): CgroupHierarchy {
     raiseMemory: (name, memoryBytes) => write(name, "memory.max", String(memoryBytes)),
     killTogether: (name) => write(name, "memory.oom.group", "1"),
     counts: (name) => ({
-      cpuMs: readField(file(name, "cpu.stat"), "usage_usec") / 1000,
-      peakMemoryBytes: existsSync(file(name, "memory.peak"))
-        ? Number(readFileSync(file(name, "memory.peak"), "utf8"))
-        : null,
-      currentMemoryBytes: Number(readFileSync(file(name, "memory.current"), "utf8")),
-      oomKills: readField(file(name, "memory.events"), "oom_kill"),
-      refusedForks: readField(file(name, "pids.events"), "max"),
+      get cpuMs() {
+        return readField(file(name, "cpu.stat"), "usage_usec") / 1000;
+      },
+      get peakMemoryBytes() {
+        return existsSync(file(name, "memory.peak"))
+          ? Number(readFileSync(file(name, "memory.peak"), "utf8"))
+          : null;
+      },
+      get currentMemoryBytes() {
+        return Number(readFileSync(file(name, "memory.current"), "utf8"));
+      },
+      get oomKills() {
+        return readField(file(name, "memory.events"), "oom_kill");
+      },
+      get refusedForks() {
+        return readField(file(name, "pids.events"), "max");
+      },
     }),
     killAll(name) {
       // Since Linux 5.14.

@@ -13,7 +13,7 @@ interface CgroupLimits {
   readonly cpuPercent: number;
 }
 
-/** What the kernel has counted since the cgroup was made. */
+/** What the kernel has counted since the cgroup was made; each is read when it is asked for. */
 export interface CgroupCounts {
   readonly cpuMs: number;
   /** null where this kernel does not record it (v2 before 5.19). */
