@@ -43,8 +43,10 @@ export interface WarmPool extends Sandbox {
   close(): Promise<void>;
 }
 
-/** From a job's start or end until what it took is replaced: its last words come first. */
-const REFILL_DELAY_MS = 10;
+/** From a job's end until what it took is replaced: its last words come first. */
+const REFILL_AFTER_END_MS = 10;
+/** The same from its start, for one that runs longer. */
+const REFILL_AFTER_START_MS = 100;
 /** After one that could not be made. */
 const RETRY_DELAY_MS = 10_000;
 /** How often demand is looked at. */
@@ -100,6 +102,7 @@ class Pool implements WarmPool {
   readonly #review: NodeJS.Timeout;
   #running = 0;
   #refill: NodeJS.Timeout | undefined;
+  #refillAtMs = 0;
   #refilling: Promise<void> = Promise.resolve();
   #isRefilling = false;
   #isClosed = false;
@@ -117,7 +120,7 @@ class Pool implements WarmPool {
 
   async start(request: GuestRequest): Promise<Guest> {
     this.#running += 1;
-    this.#refillSoon();
+    this.#refillIn(REFILL_AFTER_START_MS);
     try {
       const guest = await this.#startOnSpare(request);
       void guest.exited.then(() => this.#ended());
@@ -197,11 +200,15 @@ class Pool implements WarmPool {
 
   #ended(): void {
     this.#running -= 1;
-    this.#refillSoon();
+    this.#refillIn(REFILL_AFTER_END_MS);
   }
 
-  #refillSoon(): void {
-    if (this.#refill !== undefined || this.#isClosed) return;
+  #refillIn(delayMs: number): void {
+    const atMs = performance.now() + delayMs;
+    const isPlanned = this.#refill !== undefined && this.#refillAtMs <= atMs;
+    if (isPlanned || this.#isClosed) return;
+    clearTimeout(this.#refill);
+    this.#refillAtMs = atMs;
     this.#refill = setTimeout(() => {
       this.#refill = undefined;
       if (this.#isRefilling) return;
@@ -209,7 +216,7 @@ class Pool implements WarmPool {
       this.#refilling = this.#refillAll().finally(() => {
         this.#isRefilling = false;
       });
-    }, REFILL_DELAY_MS);
+    }, delayMs);
   }
 
   /** One after the other: nobody waits for them. */
