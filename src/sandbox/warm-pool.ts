@@ -44,9 +44,9 @@ export interface WarmPool extends Sandbox {
 }
 
 /** From a job's end until what it took is replaced: its last words come first. */
-const REFILL_AFTER_END_MS = 10;
-/** The same from its start, for one that runs longer. */
-const REFILL_AFTER_START_MS = 100;
+const QUIET_AFTER_END_MS = 10;
+/** The same from the last start. Where jobs start more often than this, there is no time to save any for them. */
+const QUIET_AFTER_START_MS = 40;
 /** After one that could not be made. */
 const RETRY_DELAY_MS = 10_000;
 /** How often demand is looked at. */
@@ -102,7 +102,7 @@ class Pool implements WarmPool {
   readonly #review: NodeJS.Timeout;
   #running = 0;
   #refill: NodeJS.Timeout | undefined;
-  #refillAtMs = 0;
+  #quietUntilMs = 0;
   #refilling: Promise<void> = Promise.resolve();
   #isRefilling = false;
   #isClosed = false;
@@ -120,7 +120,7 @@ class Pool implements WarmPool {
 
   async start(request: GuestRequest): Promise<Guest> {
     this.#running += 1;
-    this.#refillIn(REFILL_AFTER_START_MS);
+    this.#stayQuiet(QUIET_AFTER_START_MS);
     try {
       const guest = await this.#startOnSpare(request);
       void guest.exited.then(() => this.#ended());
@@ -200,23 +200,26 @@ class Pool implements WarmPool {
 
   #ended(): void {
     this.#running -= 1;
-    this.#refillIn(REFILL_AFTER_END_MS);
+    this.#stayQuiet(QUIET_AFTER_END_MS);
   }
 
-  #refillIn(delayMs: number): void {
-    const atMs = performance.now() + delayMs;
-    const isPlanned = this.#refill !== undefined && this.#refillAtMs <= atMs;
-    if (isPlanned || this.#isClosed) return;
-    clearTimeout(this.#refill);
-    this.#refillAtMs = atMs;
-    this.#refill = setTimeout(() => {
-      this.#refill = undefined;
-      if (this.#isRefilling) return;
+  /** Nothing is started ahead before so long from now; then it is. */
+  #stayQuiet(forMs: number): void {
+    this.#quietUntilMs = Math.max(this.#quietUntilMs, performance.now() + forMs);
+    if (this.#refill === undefined && !this.#isClosed)
+      this.#refill = setTimeout(() => this.#refillIfQuiet(), forMs);
+  }
+
+  #refillIfQuiet(): void {
+    this.#refill = undefined;
+    const leftMs = this.#quietUntilMs - performance.now();
+    if (leftMs > 0) this.#stayQuiet(leftMs);
+    else if (!this.#isRefilling) {
       this.#isRefilling = true;
       this.#refilling = this.#refillAll().finally(() => {
         this.#isRefilling = false;
       });
-    }, delayMs);
+    }
   }
 
   /** One after the other: nobody waits for them. */
@@ -234,7 +237,8 @@ class Pool implements WarmPool {
   }
 
   #isBusy(): boolean {
-    return this.#running >= this.#options.slots;
+    const isQuiet = performance.now() >= this.#quietUntilMs;
+    return !isQuiet || this.#running >= this.#options.slots;
   }
 
   /** The kind that lacks one, the one that was asked for last. */
