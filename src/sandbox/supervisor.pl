@@ -195,7 +195,7 @@ sub start_program {
     $cpu_ms_before = $waiting ? end_interpreter() : 0;
     # Closed by a successful exec; otherwise it says what went wrong, which is our failure and not the program's.
     pipe(my $trouble, my $trouble_end) or give_up("No pipe can be made: $!");
-    $program = fork_program($trouble_end, sub { limit_process(0); exec_program(\@argv, \@env) });
+    $program = fork_program($trouble_end, sub { limit_to_job(0); exec_program(\@argv, \@env) });
     close $trouble_end;
     give_up($_) for <$trouble>;
 }
@@ -224,22 +224,24 @@ sub become_program {
     $SIG{$_} = 'DEFAULT' for grep { !/^(?:KILL|STOP|NUM\d+|__.*)$/ } keys %SIG;
     my $none = pack('Q', 0);
     syscall($nr->{rt_sigprocmask}, SIG_SETMASK, $none, 0, SIGSET_BYTES);
+    # What is the same for every job is there from the start: node raises its soft limit of files when it starts.
+    set_limit(0, 'nofile', NOFILE_SOFT, NOFILE_HARD);
+    # 1, not 0: with 0 a core_pattern that is a pipe still runs its handler on the host.
+    set_limit(0, 'core', 1, 1);
+}
+
+sub limit_to_job {
+    my ($pid) = @_;
+    for my $name (grep { $option{$_} } qw(as data fsize nproc)) { set_limit($pid, $name, $option{$name}, $option{$name}) }
+    # SIGXCPU at the soft limit; SIGKILL a second later for whoever ignores it.
+    set_limit($pid, 'cpu', $option{cpu}, $option{cpu} + 1);
 }
 
 # 0 is the calling process.
-sub limit_process {
-    my ($pid) = @_;
-    my $set = sub {
-        my ($name, $soft, $hard) = @_;
-        my $limit = pack('QQ', $soft, $hard);
-        syscall($nr->{prlimit64}, $pid, $rlimit{$name}, $limit, 0) == 0 or die("The limit $name cannot be set: $!\n");
-    };
-    for my $name (grep { $option{$_} } qw(as data fsize nproc)) { $set->($name, $option{$name}, $option{$name}) }
-    # SIGXCPU at the soft limit; SIGKILL a second later for whoever ignores it.
-    $set->('cpu', $option{cpu}, $option{cpu} + 1);
-    $set->('nofile', NOFILE_SOFT, NOFILE_HARD);
-    # 1, not 0: with 0 a core_pattern that is a pipe still runs its handler on the host.
-    $set->('core', 1, 1);
+sub set_limit {
+    my ($pid, $name, $soft, $hard) = @_;
+    my $limit = pack('QQ', $soft, $hard);
+    syscall($nr->{prlimit64}, $pid, $rlimit{$name}, $limit, 0) == 0 or die("The limit $name cannot be set: $!\n");
 }
 
 sub exec_program {

@@ -38,7 +38,8 @@ export interface WarmPoolOptions {
 }
 
 export interface WarmPool extends Sandbox {
-  waiting(): { readonly count: number; readonly bytes: number };
+  /** What waits; `wanted` of them are to, once there is time to start them, as far as memory goes. */
+  waiting(): { readonly count: number; readonly bytes: number; readonly wanted: number };
   /** Takes down what waits; nothing more is made. Resolves when it is gone. */
   close(): Promise<void>;
 }
@@ -129,8 +130,13 @@ class Pool implements WarmPool {
   }
 
   waiting() {
-    const spares = [...this.#kinds.values()].flatMap((kind) => kind.spares);
-    return { count: spares.length, bytes: spares.reduce((sum, { bytes }) => sum + bytes, 0) };
+    const kinds = [...this.#kinds.values()];
+    const spares = kinds.flatMap((kind) => kind.spares);
+    return {
+      count: spares.length,
+      bytes: spares.reduce((sum, { bytes }) => sum + bytes, 0),
+      wanted: kinds.reduce((sum, { wanted }) => sum + wanted, 0),
+    };
   }
 
   async close(): Promise<void> {
@@ -139,6 +145,7 @@ class Pool implements WarmPool {
     clearTimeout(this.#refill);
     await this.#refilling;
     const spares = [...this.#kinds.values()].flatMap((kind) => kind.spares.splice(0));
+    this.#kinds.clear();
     await Promise.all(spares.map(({ guest }) => guest.destroy()));
   }
 

@@ -126,7 +126,7 @@ describe("what waits", () => {
     expect(processesWith(marker)).not.toEqual([]);
     await pool.close();
     expect(processesWith(marker)).toEqual([]);
-    expect(pool.waiting()).toEqual({ count: 0, bytes: 0 });
+    expect(pool.waiting()).toEqual({ count: 0, bytes: 0, wanted: 0 });
     expect((await runGuest(pool, warmRequest())).stdout).toBe("cold\n");
     expect(pool.waiting().count).toBe(0);
   });

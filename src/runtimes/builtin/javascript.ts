@@ -31,8 +31,9 @@ export const node: Language = {
       memoryLimit: "data",
       argv: (entry, args) => [binary, asPath(entry), ...args],
       env: (jobEnv) => jobEnv,
-      interpreterFor: ({ entry, env }) =>
-        hasVariable(env, /^(?:NODE_|UV_|SSLKEYLOGFILE)/)
+      interpreterFor: ({ entry, env, files }) =>
+        // When it loads wait.cjs it looks for a package.json here, and remembers that there is none.
+        hasVariable(env, /^(?:NODE_|UV_|SSLKEYLOGFILE)/) || files.includes("package.json")
           ? null
           : {
               argv: [binary, asPath(entry)],
