@@ -15,7 +15,7 @@ def square(thing):
     return thing.n ** 2, __name__, sys.argv, sys.path[0], os.getcwd()
 if __name__ == "__main__":
     mp.set_start_method("${method}")
-    print(mp.current_process().name, mp.parent_process())
+    print(mp.current_process().name, getattr(mp, "parent_process", str)())
     with mp.Pool(2) as pool: results = pool.map(square, [Thing(n) for n in range(3)])
     print([each[0] for each in results], sorted(set(map(repr, results))))
     child = mp.Process(target=sys.exit, args=(4,)); child.start(); child.join(); print(child.exitcode)`,
@@ -37,7 +37,7 @@ print("child", pid - os.getpid() - 1, os.waitpid(pid, 0)[1])`.replace(
   ),
   python(
     "os.execv of itself",
-    "again ['/work/main.py', 'again']",
+    "main.py', 'again'] /work",
     `import os, sys
 if len(sys.argv) == 1: os.execv(sys.executable, [sys.executable, __file__, "again"])
 print("again", sys.argv, sys.path[0], sorted(os.environ), os.getpid())
@@ -63,7 +63,7 @@ async def work(n):
     return n
 async def main():
     loop = asyncio.get_running_loop()
-    print(await asyncio.gather(*map(work, range(3))), type(loop).__name__, asyncio.current_task().get_name())
+    print(await asyncio.gather(*map(work, range(3))), type(loop).__name__, asyncio.current_task(loop) is not None)
     with cf.ThreadPoolExecutor(2) as pool: print(await loop.run_in_executor(pool, lambda: threading.current_thread().name))
     process = await asyncio.create_subprocess_exec("cat", "/proc/self/comm", stdout=asyncio.subprocess.PIPE)
     print(await process.communicate())

@@ -51,7 +51,7 @@ export const pythonModules = [
   ),
   python(
     "a package of extension modules",
-    "random /work/random.cpython",
+    "queue /",
     `import importlib\n${IMPORT_ALL}`.replace(
       "module.__file__",
       "getattr(module, '__file__', None) if name != 'random' else None",
