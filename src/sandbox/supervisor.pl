@@ -10,7 +10,7 @@
 #
 #   in:   O name=number (option)   A argument   V NAME=value   F path   D bytes of the file or of stdin   I stdin   G go
 #         H go, on the interpreter that waits; and where no job is there yet, ahead of all this, W wait, after the
-#         interpreter to wait with, if any: a argument   v NAME=value   p path of a placeholder
+#         interpreter to wait with, if any: a argument   v NAME=value
 #   out:  R there is nothing left to do ahead: 1, or 0 where the interpreter is gone   S started
 #         E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
@@ -120,12 +120,9 @@ sub receive_job {
         elsif ($type eq 'I') { $file = $stdin }
         elsif ($type eq 'A') { push @argv, $payload }
         elsif ($type eq 'V') { push @env, [split /=/, $payload, 2] }
-        elsif ($type eq 'O' && $payload =~ /\A(\w+)=(\d+)\z/) {
-            $option{$1} = $2;
-            unlink "$work/$_" for splice @{$interpreter{p}};
-        }
+        elsif ($type eq 'O' && $payload =~ /\A(\w+)=(\d+)\z/) { $option{$1} = $2 }
         elsif ($type eq 'W') { load_what_follows(); load('waiting.pl'); wait_for_job(%interpreter) }
-        elsif ($type =~ /\A[avp]\z/) { push @{$interpreter{$type}}, $payload }
+        elsif ($type =~ /\A[av]\z/) { push @{$interpreter{$type}}, $payload }
         elsif ($type =~ /\A[GH]\z/) { sysseek($stdin, 0, 0); return $type }
         else                 { give_up('A record of the job is unknown') }
     }

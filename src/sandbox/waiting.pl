@@ -1,7 +1,7 @@
 # Has an interpreter wait for its job, for supervisor.pl, which loads this where there is no job yet and whose subs and
 # variables it uses. The interpreter runs code of its runtime (src/runtimes/builtin) that says one letter on a socket, whose
-# number is in JOB_RUNNER_WAIT, once it has nothing left to do ahead: "e" where no variable is left in its environment, "w"
-# otherwise. It then reads up to the end, separated by NUL: the number of arguments, these, and NAME=value for each variable.
+# number is in JOB_RUNNER_WAIT, once it has nothing left to do ahead and no variable left in its environment. It then reads up
+# to the end, separated by NUL: the number of arguments, these, and NAME=value for each variable.
 # Nothing of a job has been near it by then, so that what it says can be believed.
 use strict;
 our ($waiting, $program, $cpu_ms_before, $nr, @argv, @env);
@@ -20,7 +20,6 @@ my ($channel, $word);
 sub wait_for_job {
     my (%interpreter) = @_;
     return send_record('R', "\1") if !$interpreter{a};
-    create_input($_) for @{$interpreter{p}};
     start_interpreter($interpreter{a}, $interpreter{v});
     until (defined $word) {
         my $ready = '';
@@ -55,7 +54,7 @@ sub hand_over {
     return 0 if $word eq '' || length $shown > ROOM_BYTES;
     limit_to_job($waiting);
     my $spent_ms = waiting_cpu_ms();
-    show_environment($shown) if $word eq 'e';
+    show_environment($shown);
     write_all($channel, join("\0", scalar @argv, @argv, map { join '=', @$_ } @env)) or return 0;
     close $channel;
     ($program, $cpu_ms_before) = ($waiting, $spent_ms);

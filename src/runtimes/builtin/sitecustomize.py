@@ -54,7 +54,7 @@ def _wait_for_job(channel):
     import collections, datetime, enum, functools, itertools, json, math, random, re, string, typing  # noqa: F401,E401
 
     os.environ.clear()
-    os.write(channel, b"e")
+    os.write(channel, b"w")
     job = b""
     while True:
         part = os.read(channel, 65536)

@@ -1,8 +1,8 @@
 "use strict";
 /*
- * Has a started node, or bun, wait for its job as waiting.pl says, before it looks at the program that it was started with.
- * Loaded by it ahead of that program; in a worker thread of a program, where it is loaded again, it does nothing. Plain
- * JavaScript for any version of node, which no linter of this project looks at.
+ * Has a started node wait for its job as waiting.pl says, before it looks at the program that it was started with. Loaded by
+ * it ahead of that program; in a worker thread of a program, where it is loaded again, it does nothing. Plain JavaScript for
+ * any version of node, which no linter of this project looks at.
  */
 const fs = require("node:fs");
 
@@ -20,7 +20,7 @@ function findChannel() {
 
 function waitForJob(channel) {
   for (const name of Object.keys(process.env)) delete process.env[name];
-  fs.writeSync(channel, typeof Bun === "undefined" ? "e" : "w");
+  fs.writeSync(channel, "w");
   const parts = [];
   for (;;) {
     const part = Buffer.alloc(65536);
