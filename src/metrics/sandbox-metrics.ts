@@ -28,7 +28,7 @@ export function withSandboxMetrics(
 /** Shows what waits for a job, at the time of each scrape. */
 export function addPoolMetrics(
   registry: Registry,
-  waiting: () => { readonly count: number; readonly bytes: number },
+  waiting: () => { readonly count: number; readonly bytes: number; readonly wanted: number },
 ): void {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -40,6 +40,7 @@ export function addPoolMetrics(
       },
     });
   gauge("waiting_sandboxes", "Sandboxes that wait for a job.", () => waiting().count);
+  gauge("wanted_sandboxes", "Sandboxes that are to wait for a job.", () => waiting().wanted);
   gauge(
     "waiting_sandboxes_bytes",
     "Memory of the sandboxes that wait for a job.",

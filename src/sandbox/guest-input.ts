@@ -108,11 +108,10 @@ export function encodeWait(
   interpreter: WaitingInterpreter | undefined,
   baseEnv: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const { argv = [], env = {}, placeholder } = interpreter ?? {};
+  const { argv = [], env = {} } = interpreter ?? {};
   return Buffer.concat([
     ...argv.map((argument) => text("a", argument)),
     ...variables("v", { ...baseEnv, ...env }),
-    ...(placeholder === undefined ? [] : [text("p", placeholder)]),
     record("W", NOTHING),
   ]);
 }

@@ -29,8 +29,6 @@ export interface WaitingInterpreter {
   readonly argv: readonly string[];
   /** Its environment while it waits, over the driver's base; a job's own takes the place of all of it. */
   readonly env: Readonly<Record<string, string>>;
-  /** A file in the working directory that must be there when it starts; the job's own takes its place. */
-  readonly placeholder?: string;
 }
 
 /** What a sandbox is set up with; another guest than one for just this cannot use it. */

@@ -10,7 +10,7 @@
 #
 #   in:   O name=number (option)   A argument   V NAME=value   F path   D bytes of the file or of stdin   I stdin   G go
 #         H go, on the interpreter that waits; and where no job is there yet, ahead of all this, W wait, after the
-#         interpreter to wait with, if any: a argument   v NAME=value   p path of a placeholder
+#         interpreter to wait with, if any: a argument   v NAME=value
 #   out:  R there is nothing left to do ahead: 1, or 0 where the interpreter is gone   S started
 #         E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
@@ -120,12 +120,9 @@ sub receive_job {
         elsif ($type eq 'I') { $file = $stdin }
         elsif ($type eq 'A') { push @argv, $payload }
         elsif ($type eq 'V') { push @env, [split /=/, $payload, 2] }
-        elsif ($type eq 'O' && $payload =~ /\A(\w+)=(\d+)\z/) {
-            $option{$1} = $2;
-            unlink "$work/$_" for splice @{$interpreter{p}};
-        }
+        elsif ($type eq 'O' && $payload =~ /\A(\w+)=(\d+)\z/) { $option{$1} = $2 }
         elsif ($type eq 'W') { load_what_follows(); load('waiting.pl'); wait_for_job(%interpreter) }
-        elsif ($type =~ /\A[avp]\z/) { push @{$interpreter{$type}}, $payload }
+        elsif ($type =~ /\A[av]\z/) { push @{$interpreter{$type}}, $payload }
         elsif ($type =~ /\A[GH]\z/) { sysseek($stdin, 0, 0); return $type }
         else                 { give_up('A record of the job is unknown') }
     }
@@ -195,7 +192,7 @@ sub start_program {
     $cpu_ms_before = $waiting ? end_interpreter() : 0;
     # Closed by a successful exec; otherwise it says what went wrong, which is our failure and not the program's.
     pipe(my $trouble, my $trouble_end) or give_up("No pipe can be made: $!");
-    $program = fork_program($trouble_end, sub { limit_process(0); exec_program(\@argv, \@env) });
+    $program = fork_program($trouble_end, sub { limit_to_job(0); exec_program(\@argv, \@env) });
     close $trouble_end;
     give_up($_) for <$trouble>;
 }
@@ -224,22 +221,24 @@ sub become_program {
     $SIG{$_} = 'DEFAULT' for grep { !/^(?:KILL|STOP|NUM\d+|__.*)$/ } keys %SIG;
     my $none = pack('Q', 0);
     syscall($nr->{rt_sigprocmask}, SIG_SETMASK, $none, 0, SIGSET_BYTES);
+    # What is the same for every job is there from the start: node raises its soft limit of files when it starts.
+    set_limit(0, 'nofile', NOFILE_SOFT, NOFILE_HARD);
+    # 1, not 0: with 0 a core_pattern that is a pipe still runs its handler on the host.
+    set_limit(0, 'core', 1, 1);
+}
+
+sub limit_to_job {
+    my ($pid) = @_;
+    for my $name (grep { $option{$_} } qw(as data fsize nproc)) { set_limit($pid, $name, $option{$name}, $option{$name}) }
+    # SIGXCPU at the soft limit; SIGKILL a second later for whoever ignores it.
+    set_limit($pid, 'cpu', $option{cpu}, $option{cpu} + 1);
 }
 
 # 0 is the calling process.
-sub limit_process {
-    my ($pid) = @_;
-    my $set = sub {
-        my ($name, $soft, $hard) = @_;
-        my $limit = pack('QQ', $soft, $hard);
-        syscall($nr->{prlimit64}, $pid, $rlimit{$name}, $limit, 0) == 0 or die("The limit $name cannot be set: $!\n");
-    };
-    for my $name (grep { $option{$_} } qw(as data fsize nproc)) { $set->($name, $option{$name}, $option{$name}) }
-    # SIGXCPU at the soft limit; SIGKILL a second later for whoever ignores it.
-    $set->('cpu', $option{cpu}, $option{cpu} + 1);
-    $set->('nofile', NOFILE_SOFT, NOFILE_HARD);
-    # 1, not 0: with 0 a core_pattern that is a pipe still runs its handler on the host.
-    $set->('core', 1, 1);
+sub set_limit {
+    my ($pid, $name, $soft, $hard) = @_;
+    my $limit = pack('QQ', $soft, $hard);
+    syscall($nr->{prlimit64}, $pid, $rlimit{$name}, $limit, 0) == 0 or die("The limit $name cannot be set: $!\n");
 }
 
 sub exec_program {

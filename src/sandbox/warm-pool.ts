@@ -1,4 +1,6 @@
 import { AppError } from "../errors.ts";
+import { beforeDeadline, LATE } from "./deadline.ts";
+import { createQuiet } from "./quiet.ts";
 import {
   type Guest,
   type GuestRequest,
@@ -10,6 +12,7 @@ import {
   startCold,
   type WaitingInterpreter,
 } from "./sandbox.ts";
+import { Kind, type Spare } from "./warm-kind.ts";
 
 /*
  * Sandboxes that wait for jobs like those that came before, so that a job finds everything started. Each is used once. It is
@@ -33,63 +36,45 @@ export interface WarmPoolOptions {
   /** Jobs at once: with so many running, nothing is started ahead. */
   readonly slots: number;
   readonly onStart?: (on: StartedOn) => void;
-  /** One could not be made; the next is tried some seconds later. */
+  /** One could not be made, or taken down; the next is tried some seconds later. */
   readonly onError: (error: unknown) => void;
+  /** Absent: as below. */
+  readonly timing?: Partial<WarmPoolTiming>;
 }
 
+interface WarmPoolTiming {
+  /** From a job's end until what it took is replaced: its last words come first. */
+  readonly quietAfterEndMs: number;
+  /** The same from the last start: where jobs start more often than this, there is no time to save any for them. */
+  readonly quietAfterStartMs: number;
+  /** The longest that one may take to come up. */
+  readonly readyMs: number;
+  /** After one that could not be made. */
+  readonly retryDelayMs: number;
+  /** How often demand is looked at. */
+  readonly reviewIntervalMs: number;
+  /** What nobody has asked for in this time does not wait any longer. */
+  readonly forgetMs: number;
+}
+
+const TIMING: WarmPoolTiming = {
+  quietAfterEndMs: 10,
+  quietAfterStartMs: 40,
+  readyMs: 10_000,
+  retryDelayMs: 10_000,
+  reviewIntervalMs: 60_000,
+  forgetMs: 15 * 60_000,
+};
+
 export interface WarmPool extends Sandbox {
-  waiting(): { readonly count: number; readonly bytes: number };
+  /** What waits; `wanted` of them are to, once there is time to start them, as far as memory goes. */
+  waiting(): { readonly count: number; readonly bytes: number; readonly wanted: number };
   /** Takes down what waits; nothing more is made. Resolves when it is gone. */
   close(): Promise<void>;
 }
 
-/** From a job's end until what it took is replaced: its last words come first. */
-const QUIET_AFTER_END_MS = 10;
-/** The same from the last start. Where jobs start more often than this, there is no time to save any for them. */
-const QUIET_AFTER_START_MS = 40;
-/** After one that could not be made. */
-const RETRY_DELAY_MS = 10_000;
-/** How often demand is looked at. */
-const REVIEW_INTERVAL_MS = 60_000;
-/** What nobody has asked for in this time does not wait any longer. */
-const FORGET_MS = 15 * 60_000;
 /** Names come from outside: no more are remembered. */
 const MAX_KINDS = 200;
-/** Taken for the memory of a kind of which there has been none. */
-const TYPICAL_BYTES = 8 * 1024 * 1024;
-
-interface Spare {
-  readonly guest: PreparedGuest;
-  readonly bytes: number;
-}
-
-/** Sandboxes that are alike: one may take another's job. */
-class Kind {
-  readonly spares: Spare[] = [];
-  /** Jobs that have asked for it. */
-  uses = 0;
-  /** How many are to wait. */
-  wanted = 0;
-  /** Of those that waited, how many were not needed since the last look at demand. */
-  unneeded = Number.POSITIVE_INFINITY;
-  usedAtMs = performance.now();
-  typicalBytes = TYPICAL_BYTES;
-  retryAtMs = 0;
-
-  readonly setup: GuestSetup;
-  readonly interpreter: WaitingInterpreter | undefined;
-
-  constructor(setup: GuestSetup, interpreter: WaitingInterpreter | undefined) {
-    this.setup = setup;
-    this.interpreter = interpreter;
-  }
-
-  take(): Spare | undefined {
-    const spare = this.spares.shift();
-    this.unneeded = Math.min(this.unneeded, this.spares.length);
-    return spare;
-  }
-}
 
 export function createWarmPool(sandbox: PreparableSandbox, options: WarmPoolOptions): WarmPool {
   return new Pool(sandbox, options);
@@ -98,11 +83,13 @@ export function createWarmPool(sandbox: PreparableSandbox, options: WarmPoolOpti
 class Pool implements WarmPool {
   readonly #sandbox: PreparableSandbox;
   readonly #options: WarmPoolOptions;
+  readonly #timing: WarmPoolTiming;
   readonly #kinds = new Map<string, Kind>();
   readonly #review: NodeJS.Timeout;
+  /** What is being taken down: it still has its memory and its uid. */
+  readonly #leaving = new Set<Promise<void>>();
   #running = 0;
-  #refill: NodeJS.Timeout | undefined;
-  #quietUntilMs = 0;
+  readonly #quiet = createQuiet(() => this.#refillWhenQuiet());
   #refilling: Promise<void> = Promise.resolve();
   #isRefilling = false;
   #isClosed = false;
@@ -110,7 +97,8 @@ class Pool implements WarmPool {
   constructor(sandbox: PreparableSandbox, options: WarmPoolOptions) {
     this.#sandbox = sandbox;
     this.#options = options;
-    this.#review = setInterval(() => this.#reviewDemand(), REVIEW_INTERVAL_MS);
+    this.#timing = { ...TIMING, ...options.timing };
+    this.#review = setInterval(() => this.#reviewDemand(), this.#timing.reviewIntervalMs);
     this.#review.unref();
   }
 
@@ -120,7 +108,7 @@ class Pool implements WarmPool {
 
   async start(request: GuestRequest): Promise<Guest> {
     this.#running += 1;
-    this.#stayQuiet(QUIET_AFTER_START_MS);
+    this.#quiet.disturb(this.#timing.quietAfterStartMs);
     try {
       const guest = await this.#startOnSpare(request);
       void guest.exited.then(() => this.#ended());
@@ -132,17 +120,22 @@ class Pool implements WarmPool {
   }
 
   waiting() {
-    const spares = [...this.#kinds.values()].flatMap((kind) => kind.spares);
-    return { count: spares.length, bytes: spares.reduce((sum, { bytes }) => sum + bytes, 0) };
+    const kinds = [...this.#kinds.values()];
+    const spares = kinds.flatMap((kind) => kind.spares);
+    return {
+      count: spares.length,
+      bytes: spares.reduce((sum, { bytes }) => sum + bytes, 0),
+      wanted: kinds.reduce((sum, { wanted }) => sum + wanted, 0),
+    };
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#review);
-    clearTimeout(this.#refill);
+    this.#quiet.stop();
     await this.#refilling;
-    const spares = [...this.#kinds.values()].flatMap((kind) => kind.spares.splice(0));
-    await Promise.all(spares.map(({ guest }) => guest.destroy()));
+    for (const key of this.#kinds.keys()) this.#forget(key);
+    await Promise.all(this.#leaving);
   }
 
   async #startOnSpare(request: GuestRequest): Promise<Guest> {
@@ -186,40 +179,37 @@ class Pool implements WarmPool {
     if (known !== undefined) return known;
     const kind = new Kind(setup, interpreter);
     this.#kinds.set(key, kind);
-    if (this.#kinds.size > MAX_KINDS) this.#forgetOldest();
+    if (this.#kinds.size > MAX_KINDS) {
+      const [oldest] = [...this.#kinds].sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs);
+      if (oldest !== undefined) this.#forget(oldest[0]);
+    }
     return kind;
   }
 
-  #forgetOldest(): void {
-    const [oldest] = [...this.#kinds].sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs);
-    if (oldest === undefined) return;
-    const [key, { spares }] = oldest;
+  #forget(key: string): void {
+    for (const { guest } of this.#kinds.get(key)?.forget() ?? []) this.#takeDown(guest);
     this.#kinds.delete(key);
-    for (const { guest } of spares.splice(0)) void guest.destroy();
+  }
+
+  #takeDown(guest: PreparedGuest): void {
+    const leaving = guest
+      .destroy()
+      .catch(this.#options.onError)
+      .finally(() => this.#leaving.delete(leaving));
+    this.#leaving.add(leaving);
   }
 
   #ended(): void {
     this.#running -= 1;
-    this.#stayQuiet(QUIET_AFTER_END_MS);
+    this.#quiet.disturb(this.#timing.quietAfterEndMs);
   }
 
-  /** Nothing is started ahead before so long from now; then it is. */
-  #stayQuiet(forMs: number): void {
-    this.#quietUntilMs = Math.max(this.#quietUntilMs, performance.now() + forMs);
-    if (this.#refill === undefined && !this.#isClosed)
-      this.#refill = setTimeout(() => this.#refillIfQuiet(), forMs);
-  }
-
-  #refillIfQuiet(): void {
-    this.#refill = undefined;
-    const leftMs = this.#quietUntilMs - performance.now();
-    if (leftMs > 0) this.#stayQuiet(leftMs);
-    else if (!this.#isRefilling) {
-      this.#isRefilling = true;
-      this.#refilling = this.#refillAll().finally(() => {
-        this.#isRefilling = false;
-      });
-    }
+  #refillWhenQuiet(): void {
+    if (this.#isRefilling) return;
+    this.#isRefilling = true;
+    this.#refilling = this.#refillAll().finally(() => {
+      this.#isRefilling = false;
+    });
   }
 
   /** One after the other: nobody waits for them. */
@@ -230,15 +220,14 @@ class Pool implements WarmPool {
       try {
         await this.#add(kind);
       } catch (error) {
-        kind.retryAtMs = performance.now() + RETRY_DELAY_MS;
+        kind.retryAtMs = performance.now() + this.#timing.retryDelayMs;
         this.#options.onError(error);
       }
     }
   }
 
   #isBusy(): boolean {
-    const isQuiet = performance.now() >= this.#quietUntilMs;
-    return !isQuiet || this.#running >= this.#options.slots;
+    return !this.#quiet.isQuiet() || this.#running >= this.#options.slots;
   }
 
   /** The kind that lacks one, the one that was asked for last. */
@@ -253,6 +242,7 @@ class Pool implements WarmPool {
   async #makeRoomFor(kind: Kind): Promise<boolean> {
     const { maxBytes, maxWaiting } = this.#options;
     for (;;) {
+      await Promise.all(this.#leaving);
       const { count, bytes } = this.waiting();
       if (count < maxWaiting && bytes + kind.typicalBytes <= maxBytes) return true;
       const oldest = [...this.#kinds.values()]
@@ -261,18 +251,25 @@ class Pool implements WarmPool {
       const spare = oldest?.spares.shift();
       if (oldest === undefined || spare === undefined) return false;
       oldest.wanted = Math.max(oldest.wanted - 1, 0);
-      await spare.guest.destroy();
+      this.#takeDown(spare.guest);
     }
   }
 
   async #add(kind: Kind): Promise<void> {
     const guest = await this.#sandbox.prepare(kind.setup);
-    if (!(await guest.wait(kind.interpreter))) {
-      await guest.destroy();
-      throw new AppError("sandbox_error", "A sandbox that was to wait for a job has ended");
+    try {
+      const isReady = await beforeDeadline(guest.wait(kind.interpreter), this.#timing.readyMs);
+      if (isReady !== true) {
+        const how = isReady === LATE ? "did not come up" : "has ended";
+        throw new AppError("sandbox_error", `A sandbox that was to wait for a job ${how}`);
+      }
+      kind.typicalBytes = guest.memoryBytes();
+    } catch (error) {
+      this.#takeDown(guest);
+      throw error;
     }
-    const spare = { guest, bytes: guest.memoryBytes() };
-    kind.typicalBytes = spare.bytes;
+    if (kind.isForgotten) return this.#takeDown(guest);
+    const spare = { guest, bytes: kind.typicalBytes };
     kind.spares.push(spare);
     void this.#dropOnceGone(kind, spare);
   }
@@ -282,18 +279,16 @@ class Pool implements WarmPool {
     const at = spares.indexOf(spare);
     if (at < 0) return;
     spares.splice(at, 1);
-    await spare.guest.destroy();
+    this.#takeDown(spare.guest);
   }
 
   #reviewDemand(): void {
     const nowMs = performance.now();
     for (const [key, kind] of this.#kinds) {
-      const isForgotten = nowMs - kind.usedAtMs > FORGET_MS;
-      const least = isForgotten ? 0 : 1;
-      kind.wanted = Math.max(kind.wanted - Math.min(kind.unneeded, kind.spares.length), least);
-      kind.unneeded = kind.spares.length;
-      for (const { guest } of kind.spares.splice(kind.wanted)) void guest.destroy();
-      if (isForgotten) this.#kinds.delete(key);
+      if (nowMs - kind.usedAtMs > this.#timing.forgetMs) this.#forget(key);
+      else for (const { guest } of kind.review()) this.#takeDown(guest);
     }
+    // One that could not be made is due again, and nothing else may come that asks for it.
+    this.#quiet.disturb(0);
   }
 }

@@ -31,8 +31,9 @@ export const node: Language = {
       memoryLimit: "data",
       argv: (entry, args) => [binary, asPath(entry), ...args],
       env: (jobEnv) => jobEnv,
-      interpreterFor: ({ entry, env }) =>
-        hasVariable(env, /^(?:NODE_|UV_|SSLKEYLOGFILE)/)
+      interpreterFor: ({ entry, env, files }) =>
+        // When it loads wait.cjs it looks for a package.json here, and remembers that there is none.
+        hasVariable(env, /^(?:NODE_|UV_|SSLKEYLOGFILE)/) || files.includes("package.json")
           ? null
           : {
               argv: [binary, asPath(entry)],
@@ -47,6 +48,10 @@ export const node: Language = {
 const BUN_RESERVE_BYTES = 256 * MIB;
 const DENO_RESERVE_BYTES = 512 * MIB;
 
+/**
+ * Not started ahead: what process.env is told later its workers and Bun.spawn do not get (seen with bun 1.4.5), and by the
+ * time that it loads a module ahead it has already looked for tsconfig.json, bunfig.toml, .env and node_modules.
+ */
 export const bun: Language = {
   extensions: [".ts", ".tsx", ".jsx", ".mts", ".cts", ".js", ".mjs", ".cjs"],
   defaultAliases: [],

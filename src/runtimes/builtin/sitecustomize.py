@@ -52,13 +52,9 @@ def _wait_for_job(channel):
 
     # What many programs import first. None of these reads a variable, a file of the job or the clock when it is loaded.
     import collections, datetime, enum, functools, itertools, json, math, random, re, string, typing  # noqa: F401,E401
-    import gc
 
-    gc.collect()
-    # What is there by now stays to the end: no collection of the program's has to look at it.
-    gc.freeze()
     os.environ.clear()
-    os.write(channel, b"e")
+    os.write(channel, b"w")
     job = b""
     while True:
         part = os.read(channel, 65536)
@@ -75,25 +71,35 @@ def _wait_for_job(channel):
         name, _, value = variable.partition(b"=")
         os.environb[name] = value
 
-    beside = {name.partition(".")[0] for name in os.listdir(os.path.dirname(argv[1]) or ".")}
-    site = sys.modules.get("site")
-    user_site = getattr(site, "USER_SITE", None)
-    if not beside.isdisjoint(sys.modules) or (user_site and os.path.isdir(user_site)):
+    # Below the program too: it may add any folder to its path.
+    of_the_job = [name for _, folders, files in os.walk(".") for name in folders + files]
+    user_site = getattr(sys.modules.get("site"), "USER_SITE", None)
+    if any(name.partition(".")[0] in sys.modules for name in of_the_job) or os.path.isdir(user_site or ""):
         os.execve(argv[0], argv, os.environ)
     sys.argv[:] = argv[1:]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = argv
 
 
-def _take_effect():
+def _channel():
+    """The descriptor to wait on. A job may have a variable of that name too, but nothing that is open is a socket then."""
     import os
+    import stat
 
-    channel = os.environ.get("JOB_RUNNER_WAIT")
+    try:
+        channel = int(os.environ["JOB_RUNNER_WAIT"])
+        return channel if stat.S_ISSOCK(os.fstat(channel).st_mode) else None
+    except (KeyError, ValueError, OSError, OverflowError):
+        return None
+
+
+def _take_effect():
+    channel = _channel()
     _flush_lines()
     _leave_path()
     _run_hidden()
-    if channel:
-        _wait_for_job(int(channel))
+    if channel is not None:
+        _wait_for_job(channel)
         _leave_path()
 
 

@@ -1,15 +1,26 @@
 "use strict";
 /*
- * Has a started node, or bun, wait for its job as waiting.pl says, before it looks at the program that it was started with.
- * Loaded by it ahead of that program; in a worker thread of a program, where it is loaded again, it does nothing. Plain
- * JavaScript for any version of node, which no linter of this project looks at.
+ * Has a started node wait for its job as waiting.pl says, before it looks at the program that it was started with. Loaded by
+ * it ahead of that program; in a worker thread of a program, where it is loaded again, it does nothing. Plain JavaScript for
+ * any version of node, which no linter of this project looks at.
  */
-const channel = Number(process.env.JOB_RUNNER_WAIT);
-if (channel > 0) {
-  const fs = require("node:fs");
+const fs = require("node:fs");
+
+/** The descriptor to wait on, or null. A job may have a variable of that name too, but then nothing is to be waited for. */
+function findChannel() {
+  const channel = Number(process.env.JOB_RUNNER_WAIT);
+  try {
+    return require("node:worker_threads").isMainThread && fs.fstatSync(channel).isSocket()
+      ? channel
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+function waitForJob(channel) {
   for (const name of Object.keys(process.env)) delete process.env[name];
-  delete require.cache[__filename];
-  fs.writeSync(channel, typeof Bun === "undefined" ? "e" : "w");
+  fs.writeSync(channel, "w");
   const parts = [];
   for (;;) {
     const part = Buffer.alloc(65536);
@@ -27,3 +38,16 @@ if (channel > 0) {
     process.env[variable.slice(0, at)] = variable.slice(at + 1);
   }
 }
+
+/** No program shall find this file among its modules. */
+function leaveNoTrace() {
+  const { _pathCache: foundPaths = {} } = require("node:module");
+  for (const key of Object.keys(foundPaths))
+    if (foundPaths[key] === __filename) delete foundPaths[key];
+  delete require.cache[__filename];
+  if (process._preload_modules) process._preload_modules.length = 0;
+}
+
+const channel = findChannel();
+if (channel !== null) waitForJob(channel);
+leaveNoTrace();

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+
+import type { PreparedGuest } from "../../src/sandbox/sandbox.ts";
+import { Kind } from "../../src/sandbox/warm-kind.ts";
+
+/** None of them is ever run. */
+const GUEST: PreparedGuest = {
+  wait: () => Promise.resolve(true),
+  gone: Promise.resolve(),
+  memoryBytes: () => 0,
+  run: () => Promise.reject(new Error("not here")),
+  destroy: () => Promise.resolve(),
+};
+
+function kindOf(spares: number): Kind {
+  const kind = new Kind({ mounts: [], diskBytes: 1 }, undefined);
+  kind.wanted = spares;
+  for (let n = 0; n < spares; n += 1) kind.spares.push({ guest: GUEST, bytes: n });
+  return kind;
+}
+
+test("the one that has waited longest is taken", () => {
+  const kind = kindOf(2);
+  expect([kind.take()?.bytes, kind.take()?.bytes, kind.take()]).toEqual([0, 1, undefined]);
+});
+
+test("those that nobody needed since the last look go, and one stays", () => {
+  const kind = kindOf(4);
+  expect(kind.review().map(({ bytes }) => bytes)).toEqual([1, 2, 3]);
+  expect([kind.wanted, kind.spares.length]).toEqual([1, 1]);
+  expect(kind.review()).toEqual([]);
+  expect(kind.wanted).toBe(1);
+});
+
+test("of those that came to be needed, however briefly, none goes", () => {
+  const kind = kindOf(4);
+  const taken = [kind.take(), kind.take(), kind.take()];
+  for (const spare of taken) if (spare !== undefined) kind.spares.push(spare);
+  // One of the four was left at the worst time.
+  expect(kind.review()).toHaveLength(1);
+  expect([kind.wanted, kind.spares.length]).toEqual([3, 3]);
+  expect(kind.review()).toHaveLength(2);
+});
+
+test("of what is not wanted, none is wanted for being looked at", () => {
+  const kind = kindOf(0);
+  expect(kind.review()).toEqual([]);
+  expect(kind.wanted).toBe(0);
+});
+
+test("what is forgotten gives up all", () => {
+  const kind = kindOf(2);
+  expect(kind.forget()).toHaveLength(2);
+  expect([kind.isForgotten, kind.take()]).toEqual([true, undefined]);
+});
