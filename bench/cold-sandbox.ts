@@ -1,17 +1,15 @@
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { MIB } from "../src/jobs/limits.ts";
-import { openFilledFile } from "../src/platform/pipe.ts";
 import { createBubblewrap } from "../src/sandbox/bubblewrap.ts";
-import { encodeBubblewrapArguments } from "../src/sandbox/bubblewrap-arguments.ts";
 import { findCgroups, readCgroupView } from "../src/sandbox/cgroup/find-cgroups.ts";
 import { createGuestCgroups } from "../src/sandbox/cgroup/guest-cgroups.ts";
 import { createGuestRoot } from "../src/sandbox/guest-root.ts";
 import type { GuestRequest } from "../src/sandbox/sandbox.ts";
-import { seccompFilter } from "../src/sandbox/seccomp.ts";
-import { measure, printTable } from "./measure.ts";
+import { BENCH_UID, bareBubblewrap, DISK_BYTES, runBare } from "./bare.ts";
+import { measure, quantile, type Results, timed } from "./measure.ts";
 
 /*
  * What a cold sandbox costs as a whole: supervisor, limits, system call filter, cgroup, files in and out, everything taken
@@ -23,27 +21,23 @@ import { measure, printTable } from "./measure.ts";
 
 const rounds = Number(process.argv[2] ?? 200);
 const PYTHON = "/usr/bin/python3";
-const UID = 20_001;
-const STATUS_FD = 4;
-const SECCOMP_FD = 5;
 const PROGRAM = 'print("hello")\n';
+const PRINTED = "hello\n";
 const WRITES = `${PROGRAM}open("out.txt", "w").write("made\\n")\n`;
 
 const runtimeDir = mkdtempSync(join(tmpdir(), "job-runner-bench-"));
-const root = createGuestRoot(runtimeDir);
 const programPath = join(runtimeDir, "main.py");
 writeFileSync(programPath, PROGRAM, { mode: 0o644 });
 const { hierarchy, problem } = findCgroups(readCgroupView());
-const isRoot = process.getuid?.() === 0;
 const limits = {
   memoryBytes: 512 * MIB,
   cpuSec: 60,
   processes: 64,
-  diskBytes: 256 * MIB,
+  diskBytes: DISK_BYTES,
   outputBytes: 16 * MIB,
 };
 const sandbox = createBubblewrap({
-  uids: { first: UID, last: UID + 9 },
+  uids: { first: BENCH_UID, last: BENCH_UID + 9 },
   runtimeDir,
   ...(hierarchy === null ? { cgroupProblem: problem } : { cgroups: createGuestCgroups(hierarchy) }),
 });
@@ -71,52 +65,28 @@ async function job(source: string, files: number): Promise<void> {
     found += 1;
   }
   await guest.destroy();
-  if (stdout !== "hello\n" || exit?.exitCode !== 0 || found !== files)
+  if (stdout !== PRINTED || exit?.exitCode !== 0 || found !== files)
     throw new Error(`The job went wrong: ${stdout} ${JSON.stringify(exit)} ${found} files`);
 }
 
-async function run(argv: readonly string[], fds: readonly number[] = []): Promise<void> {
-  const child = Bun.spawn([...argv], {
-    env: {},
-    cwd: "/",
-    stdio: ["ignore", "pipe", "inherit", ...fds],
-    ...(isRoot ? { uid: UID, gid: UID } : {}),
-  });
-  const [stdout, exitCode] = await Promise.all([
-    new Response(child.stdout as unknown as ReadableStream).text(),
-    child.exited,
-  ]);
-  if (stdout !== "hello\n" || exitCode !== 0) throw new Error(`${argv[0]} went wrong: ${exitCode}`);
-}
-
-async function bareBubblewrap(): Promise<void> {
-  const filter = seccompFilter(process.arch, { isMemoryCounted: true });
-  if (filter === null) throw new Error("There is no filter for this machine");
-  const args = openFilledFile(
-    encodeBubblewrapArguments({
-      root,
-      mounts: [{ hostPath: programPath, guestPath: "/main.py" }],
-      diskBytes: limits.diskBytes,
-      statusFd: STATUS_FD,
-      seccompFd: SECCOMP_FD,
-    }),
-  );
-  const seccomp = openFilledFile(filter);
-  const status = openSync("/dev/null", "w");
-  try {
-    await run(["/usr/bin/bwrap", "--args", "3", "--", PYTHON, "/main.py"], [args, status, seccomp]);
-  } finally {
-    for (const fd of [args, seccomp, status]) closeSync(fd);
+/** p50 and p90 of each, and p50 as a ratio to that of `yardstick`. */
+function printResults(results: Results, yardstick: string): void {
+  const base = quantile(results[yardstick] ?? [], 0.5);
+  console.log("| what | p50 ms | p90 ms | ratio |\n| --- | --- | --- | --- |");
+  for (const [name, values] of Object.entries(results)) {
+    const [p50, p90] = [quantile(values, 0.5), quantile(values, 0.9)];
+    console.log(`| ${name} | ${p50.toFixed(2)} | ${p90.toFixed(2)} | ${(p50 / base).toFixed(2)} |`);
   }
 }
 
-const results = await measure(rounds, {
-  "bare python3": () => run([PYTHON, programPath]),
-  "bare bwrap + python3": bareBubblewrap,
-  "job without files": () => job(PROGRAM, 0),
-  "job that writes a file": () => job(WRITES, 1),
-  "job without files, after a job": () => job(PROGRAM, 0),
-});
+const python = { binary: PYTHON, mounts: [], path: programPath, expected: PRINTED };
+const results = await measure({ rounds }, [
+  timed("bare python3", () => runBare([PYTHON, programPath], PRINTED)),
+  timed("bare bwrap + python3", bareBubblewrap(createGuestRoot(runtimeDir), python)),
+  timed("job without files", () => job(PROGRAM, 0)),
+  timed("job that writes a file", () => job(WRITES, 1)),
+  timed("job without files, after a job", () => job(PROGRAM, 0)),
+]);
 rmSync(runtimeDir, { recursive: true, force: true });
 console.log(`${rounds} rounds, cgroup ${hierarchy?.version ?? "none"}, Bun ${Bun.version}`);
-printTable(results, "bare bwrap + python3");
+printResults(results, "bare bwrap + python3");

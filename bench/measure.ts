@@ -1,37 +1,100 @@
+/** Milliseconds of one round, by the name of what was measured. */
+type Times = Readonly<Record<string, number>>;
+
+/** Does what is measured once, and tells what it took: one time, or several of the same run. */
+export type Subject = () => Promise<Times>;
+
 /** Milliseconds of each round, by the name of what was measured. */
 export type Results = Readonly<Record<string, readonly number[]>>;
 
+export interface Pace {
+  readonly rounds: number;
+  /** Rounds before them that are not counted. */
+  readonly warmUpRounds?: number;
+  /** Each subject begins at a multiple of this, so that none profits from the haste of the one before; 0: at once. */
+  readonly slotMs?: number;
+}
+
 const WARM_UP_ROUNDS = 5;
 
-/** Runs the subjects one after the other, again and again; the first rounds are not counted. */
-export async function measure(
-  rounds: number,
-  subjects: Readonly<Record<string, () => Promise<void>>>,
-): Promise<Results> {
-  const results: Record<string, number[]> = Object.fromEntries(
-    Object.keys(subjects).map((name) => [name, []]),
-  );
-  for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1)
-    for (const [name, subject] of Object.entries(subjects)) {
-      const startMs = performance.now();
-      await subject();
-      if (round >= 0) results[name]?.push(performance.now() - startMs);
+/**
+ * Runs the subjects one after the other, again and again, so that a busy machine is busy for all of them.
+ */
+export async function measure(pace: Pace, subjects: readonly Subject[]): Promise<Results> {
+  const { rounds, warmUpRounds = WARM_UP_ROUNDS, slotMs = 0 } = pace;
+  const results: Record<string, number[]> = {};
+  const startMs = performance.now();
+  for (let round = -warmUpRounds; round < rounds; round += 1)
+    for (const subject of subjects) {
+      if (slotMs > 0) await nextSlot(startMs, slotMs);
+      const times = await subject();
+      if (round < 0) continue;
+      for (const [name, ms] of Object.entries(times)) (results[name] ??= []).push(ms);
     }
   return results;
 }
 
+async function nextSlot(startMs: number, slotMs: number): Promise<void> {
+  const elapsedMs = performance.now() - startMs;
+  await Bun.sleep(Math.ceil(elapsedMs / slotMs) * slotMs - elapsedMs);
+}
+
+/** A subject that is timed from its call to its end. */
+export function timed(name: string, action: () => Promise<void>): Subject {
+  return async () => {
+    const startMs = performance.now();
+    await action();
+    return { [name]: performance.now() - startMs };
+  };
+}
+
+/** What a closed loop has reached: each client begins anew as soon as its own run has ended. */
+export interface LoopResult {
+  readonly count: number;
+  /** From the start to the end of the last run that was begun in time. */
+  readonly elapsedMs: number;
+  readonly timesMs: readonly number[];
+}
+
+/** Runs `action` by `clients` at a time; none begins after `durationMs`. */
+export async function closedLoop(
+  { clients, durationMs }: { readonly clients: number; readonly durationMs: number },
+  action: (client: number) => Promise<unknown>,
+): Promise<LoopResult> {
+  const startMs = performance.now();
+  const timesMs: number[] = [];
+  const loop = async (client: number) => {
+    for (;;) {
+      const beganMs = performance.now();
+      if (beganMs - startMs >= durationMs) return;
+      await action(client);
+      timesMs.push(performance.now() - beganMs);
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, (_, client) => loop(client)));
+  return { count: timesMs.length, elapsedMs: performance.now() - startMs, timesMs };
+}
+
+/** Several runs of a loop as one. */
+export function sumOf(results: readonly LoopResult[]): LoopResult {
+  const total = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0);
+  return {
+    count: total(results.map(({ count }) => count)),
+    elapsedMs: total(results.map(({ elapsedMs }) => elapsedMs)),
+    timesMs: results.flatMap(({ timesMs }) => timesMs),
+  };
+}
+
+export function perSecond({ count, elapsedMs }: LoopResult): number {
+  return (count / elapsedMs) * 1000;
+}
+
 /** The value below which a share of the sorted values lies. */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
+export function quantile(values: ArrayLike<number>, share: number): number {
+  const sorted = Float64Array.from(values).sort();
   return sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)] ?? Number.NaN;
 }
 
-/** Prints p50 and p90 of each, and p50 as a ratio to that of `yardstick`. */
-export function printTable(results: Results, yardstick: string): void {
-  const base = quantile(results[yardstick] ?? [], 0.5);
-  console.log("| what | p50 ms | p90 ms | ratio |\n| --- | --- | --- | --- |");
-  for (const [name, values] of Object.entries(results)) {
-    const [p50, p90] = [quantile(values, 0.5), quantile(values, 0.9)];
-    console.log(`| ${name} | ${p50.toFixed(2)} | ${p90.toFixed(2)} | ${(p50 / base).toFixed(2)} |`);
-  }
+export function median(values: ArrayLike<number>): number {
+  return quantile(values, 0.5);
 }

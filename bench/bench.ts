@@ -1,0 +1,68 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+import { discoverRuntimes } from "../src/runtimes/discover.ts";
+import { createRuntimeRegistry, type RuntimeRegistry } from "../src/runtimes/registry.ts";
+import type { InstalledRuntime } from "../src/runtimes/runtime.ts";
+import { createBubblewrap } from "../src/sandbox/bubblewrap.ts";
+import { createGuestRoot, type GuestRoot } from "../src/sandbox/guest-root.ts";
+import { BENCH_UID } from "./bare.ts";
+import type { Row } from "./table.ts";
+
+/** What every group of lines needs. */
+export interface Bench {
+  /** A few rounds of everything: whether it works, not how fast it is. */
+  readonly isQuick: boolean;
+  /**
+   * The interpreters of this machine as the service finds them: the bare ones are to be the very binaries that jobs get, and
+   * not a version manager's shim on PATH, which takes several times as long.
+   */
+  readonly runtimes: RuntimeRegistry<InstalledRuntime>;
+  /** What guests see of the host. */
+  readonly root: GuestRoot;
+  /** Writes files into a fresh folder where programs of every uid can use them; its path. */
+  folderOf(files: Files): string;
+  /** Tells whoever waits what is being measured. */
+  say(text: string): void;
+  /** Removes what it has written. */
+  close(): void;
+}
+
+/** Contents by path. */
+export type Files = Readonly<Record<string, string | Uint8Array>>;
+
+/** Measures some lines of the table. Throws when something that is measured does not do what it should. */
+export type Group = (bench: Bench) => Promise<readonly Row[]>;
+
+export async function openBench(isQuick: boolean): Promise<Bench> {
+  const directory = mkdtempSync(join(tmpdir(), "job-runner-bench-"));
+  const root = createGuestRoot(directory);
+  const sandbox = createBubblewrap({
+    uids: { first: BENCH_UID, last: BENCH_UID },
+    runtimeDir: directory,
+  });
+  const runtimes = await discoverRuntimes({
+    sandbox,
+    searchPath: process.env["PATH"] ?? "",
+    homeDirectory: homedir(),
+    runtimeDir: directory,
+  });
+  let folders = 0;
+  return {
+    isQuick,
+    runtimes: createRuntimeRegistry(runtimes, { strict: false }),
+    root,
+    folderOf(files) {
+      folders += 1;
+      const folder = join(directory, `files-${folders}`);
+      for (const [path, content] of Object.entries(files)) {
+        mkdirSync(dirname(join(folder, path)), { recursive: true, mode: 0o755 });
+        writeFileSync(join(folder, path), content, { mode: 0o755 });
+      }
+      return folder;
+    },
+    say: (text) => console.error(text),
+    close: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
