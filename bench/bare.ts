@@ -14,7 +14,7 @@ import { seccompFilter } from "../src/sandbox/seccomp.ts";
 
 /** As root, bare programs run as a uid without privileges, like jobs, and one that no job has. */
 export const BENCH_UID = 30_001;
-const isRoot = process.getuid?.() === 0;
+export const IS_ROOT = process.getuid?.() === 0;
 
 const BWRAP = "/usr/bin/bwrap";
 /** The default of a job. */
@@ -41,7 +41,7 @@ export async function runBare(
     env: {},
     cwd,
     stdio: ["ignore", "pipe", "inherit", ...fds],
-    ...(isRoot ? { uid: BENCH_UID, gid: BENCH_UID } : {}),
+    ...(IS_ROOT ? { uid: BENCH_UID, gid: BENCH_UID } : {}),
   });
   const [stdout, exitCode] = await Promise.all([
     new Response(child.stdout as unknown as ReadableStream).text(),

@@ -1,13 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 import { discoverRuntimes } from "../src/runtimes/discover.ts";
 import { createRuntimeRegistry, type RuntimeRegistry } from "../src/runtimes/registry.ts";
 import type { InstalledRuntime } from "../src/runtimes/runtime.ts";
 import { createBubblewrap } from "../src/sandbox/bubblewrap.ts";
 import { createGuestRoot, type GuestRoot } from "../src/sandbox/guest-root.ts";
-import { BENCH_UID } from "./bare.ts";
+import { BENCH_UID, IS_ROOT } from "./bare.ts";
 import type { Row } from "./table.ts";
 
 /** What every group of lines needs. */
@@ -21,7 +21,7 @@ export interface Bench {
   readonly runtimes: RuntimeRegistry<InstalledRuntime>;
   /** What guests see of the host. */
   readonly root: GuestRoot;
-  /** Writes files into a fresh folder where programs of every uid can use them; its path. */
+  /** Writes files into a fresh folder, which are the bare programs' own; its path. */
   folderOf(files: Files): string;
   /** Tells whoever waits what is being measured. */
   say(text: string): void;
@@ -29,7 +29,7 @@ export interface Bench {
   close(): void;
 }
 
-/** Contents by path. */
+/** Contents by name. */
 export type Files = Readonly<Record<string, string | Uint8Array>>;
 
 /** Measures some lines of the table. Throws when something that is measured does not do what it should. */
@@ -56,9 +56,10 @@ export async function openBench(isQuick: boolean): Promise<Bench> {
     folderOf(files) {
       folders += 1;
       const folder = join(directory, `files-${folders}`);
-      for (const [path, content] of Object.entries(files)) {
-        mkdirSync(dirname(join(folder, path)), { recursive: true, mode: 0o755 });
-        writeFileSync(join(folder, path), content, { mode: 0o755 });
+      mkdirSync(folder, { mode: 0o755 });
+      for (const [name, content] of Object.entries(files)) {
+        writeFileSync(join(folder, name), content, { mode: 0o644 });
+        if (IS_ROOT) chownSync(join(folder, name), BENCH_UID, BENCH_UID);
       }
       return folder;
     },

@@ -16,7 +16,7 @@ export function conditionsOf({ runtimes, isQuick }: Bench): readonly string[] {
     `${cpus().length} x ${cpu?.model.trim()}, ${Math.round(totalmem() / 1024 ** 3)} GiB, load average at the start ${loadavg()
       .map((load) => load.toFixed(2))
       .join(" ")}`,
-    `Linux ${release()}, ${distribution()}, cgroup ${hierarchy === null ? "none" : `v${hierarchy.version}`}`,
+    `Linux ${release()}, ${distribution()}, cgroup ${hierarchy === null ? "none" : hierarchy.version}`,
     `Bun ${Bun.version}, ${versionOf("redis-server")}, appendfsync everysec, ${versionOf("/usr/bin/bwrap")}`,
     interpreters.join(", "),
   ];

@@ -23,10 +23,10 @@ const WARM_UP_ROUNDS = 5;
 export async function measure(pace: Pace, subjects: readonly Subject[]): Promise<Results> {
   const { rounds, warmUpRounds = WARM_UP_ROUNDS, slotMs = 0 } = pace;
   const results: Record<string, number[]> = {};
-  const startMs = performance.now();
+  const nextSlot = createSlots(slotMs);
   for (let round = -warmUpRounds; round < rounds; round += 1)
     for (const subject of subjects) {
-      if (slotMs > 0) await nextSlot(startMs, slotMs);
+      await nextSlot();
       const times = await subject();
       if (round < 0) continue;
       for (const [name, ms] of Object.entries(times)) (results[name] ??= []).push(ms);
@@ -34,9 +34,20 @@ export async function measure(pace: Pace, subjects: readonly Subject[]): Promise
   return results;
 }
 
-async function nextSlot(startMs: number, slotMs: number): Promise<void> {
-  const elapsedMs = performance.now() - startMs;
-  await Bun.sleep(Math.ceil(elapsedMs / slotMs) * slotMs - elapsedMs);
+/** What waits for the next multiple of `slotMs` that nobody has had; with 0 it does not wait. */
+function createSlots(slotMs: number): () => Promise<void> {
+  if (slotMs === 0) return async () => await Promise.resolve();
+  const startMs = performance.now();
+  let slot = -1;
+  return async () => {
+    slot = Math.max(slot + 1, Math.ceil((performance.now() - startMs) / slotMs));
+    // A timer may fire a little early.
+    for (;;) {
+      const leftMs = startMs + slot * slotMs - performance.now();
+      if (leftMs <= 0) return;
+      await Bun.sleep(leftMs);
+    }
+  };
 }
 
 /** A subject that is timed from its call to its end. */
