@@ -25,28 +25,49 @@ const ARGS_FD = 3;
 const STATUS_FD = 4;
 const SECCOMP_FD = 5;
 
-export interface BareOptions {
-  readonly cwd?: string;
-  /** Descriptors that the program sees as 3, 4, ... */
-  readonly fds?: readonly number[];
+/** A program to run to its end; it is an error unless it prints `expected` and exits with 0. */
+export interface BareRun {
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly expected: string;
 }
 
-/** Runs a program to its end, and throws unless it prints `expected` and exits with 0. */
-export async function runBare(
-  argv: readonly string[],
-  expected: string,
-  { cwd = "/", fds = [] }: BareOptions = {},
-): Promise<void> {
+const identity = IS_ROOT ? { uid: BENCH_UID, gid: BENCH_UID } : {};
+
+/**
+ * Runs a program by itself: nothing else goes on in this process meanwhile. As fast as a loop in perl, and half a
+ * millisecond faster than by a stream and a promise.
+ */
+export function runBareSync({ argv, cwd, expected }: BareRun): void {
+  const { stdout, exitCode } = Bun.spawnSync([...argv], {
+    env: {},
+    cwd,
+    stdio: ["ignore", "pipe", "inherit"],
+    ...identity,
+  });
+  check(argv, { stdout: stdout.toString(), exitCode }, expected);
+}
+
+/** Runs a program beside others; `fds` are what it sees as 3, 4, ... */
+async function runBare({ argv, cwd, expected }: BareRun, fds: readonly number[]): Promise<void> {
   const child = Bun.spawn([...argv], {
     env: {},
     cwd,
     stdio: ["ignore", "pipe", "inherit", ...fds],
-    ...(IS_ROOT ? { uid: BENCH_UID, gid: BENCH_UID } : {}),
+    ...identity,
   });
   const [stdout, exitCode] = await Promise.all([
     new Response(child.stdout as unknown as ReadableStream).text(),
     child.exited,
   ]);
+  check(argv, { stdout, exitCode }, expected);
+}
+
+function check(
+  argv: readonly string[],
+  { stdout, exitCode }: { readonly stdout: string; readonly exitCode: number | null },
+  expected: string,
+): void {
   if (stdout !== expected || exitCode !== 0)
     throw new Error(`${argv.join(" ")} ended with ${exitCode} and printed ${stdout}`);
 }
@@ -76,7 +97,7 @@ export function bareBubblewrap(root: GuestRoot, program: BareProgram): () => Pro
     // Each run reads them from their beginning.
     const fds = [openFilledFile(options), openSync("/dev/null", "w"), openFilledFile(filter)];
     try {
-      await runBare(argv, program.expected, { fds });
+      await runBare({ argv, cwd: "/", expected: program.expected }, fds);
     } finally {
       for (const fd of fds) closeSync(fd);
     }

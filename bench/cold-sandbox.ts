@@ -8,7 +8,7 @@ import { findCgroups, readCgroupView } from "../src/sandbox/cgroup/find-cgroups.
 import { createGuestCgroups } from "../src/sandbox/cgroup/guest-cgroups.ts";
 import { createGuestRoot } from "../src/sandbox/guest-root.ts";
 import type { GuestRequest } from "../src/sandbox/sandbox.ts";
-import { BENCH_UID, bareBubblewrap, DISK_BYTES, runBare } from "./bare.ts";
+import { BENCH_UID, bareBubblewrap, DISK_BYTES, runBareSync } from "./bare.ts";
 import { measure, quantile, type Results, timed } from "./measure.ts";
 
 /*
@@ -81,7 +81,9 @@ function printResults(results: Results, yardstick: string): void {
 
 const python = { binary: PYTHON, mounts: [], path: programPath, expected: PRINTED };
 const results = await measure({ rounds }, [
-  timed("bare python3", () => runBare([PYTHON, programPath], PRINTED)),
+  timed("bare python3", () =>
+    runBareSync({ argv: [PYTHON, programPath], cwd: "/", expected: PRINTED }),
+  ),
   timed("bare bwrap + python3", bareBubblewrap(createGuestRoot(runtimeDir), python)),
   timed("job without files", () => job(PROGRAM, 0)),
   timed("job that writes a file", () => job(WRITES, 1)),

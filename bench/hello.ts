@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { runBare } from "./bare.ts";
+import { runBareSync } from "./bare.ts";
 import type { Bench, Files } from "./bench.ts";
 import type { Submission } from "./job-client.ts";
 
@@ -17,7 +17,7 @@ export interface HelloProgram {
   /** How the same interpreter is called without this service. */
   readonly bareName: string;
   /** Runs it so. */
-  readonly runBare: () => Promise<void>;
+  readonly runBare: () => void;
 }
 
 /** A program before it is known what runs it here. */
@@ -57,7 +57,7 @@ function helloProgram(bench: Bench, { language, runtime, files }: Source): Hello
     language,
     job: { spec: { entry, runtime }, files },
     bareName: `bare ${runtime} ${entry}`,
-    runBare: async () => await runBare([binary, entry], `${HELLO}\n`, { cwd }),
+    runBare: () => runBareSync({ argv: [binary, entry], cwd, expected: `${HELLO}\n` }),
   };
 }
 

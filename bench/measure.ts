@@ -51,7 +51,7 @@ function createSlots(slotMs: number): () => Promise<void> {
 }
 
 /** A subject that is timed from its call to its end. */
-export function timed(name: string, action: () => Promise<void>): Subject {
+export function timed(name: string, action: () => Promise<void> | void): Subject {
   return async () => {
     const startMs = performance.now();
     await action();
