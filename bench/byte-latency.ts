@@ -52,9 +52,13 @@ export async function measureByteLatency(bench: Bench): Promise<readonly Row[]> 
           ],
         }),
       );
-      for (const deployment of deployments) {
+      for (const [index, deployment] of deployments.entries()) {
         bench.say(`byte latency: a crowd of clients, ${deployment.store}`);
-        rows.push(await measureCrowd(bench, deployment));
+        const alone = quantile(delays[index] ?? [], 0.5);
+        rows.push({
+          ...(await measureCrowd(bench, deployment)),
+          yardstick: { name: "one client", value: alone },
+        });
       }
       return rows;
     },

@@ -34,15 +34,19 @@ const GROUPS: Readonly<Record<string, Group>> = {
   "start-up": measureStartUp,
 };
 
+const ALL = Object.keys(GROUPS).join(",");
 const RESULTS = join(import.meta.dir, "results.md");
 
 const { values } = parseArgs({
   options: {
-    only: { type: "string", default: Object.keys(GROUPS).join(",") },
+    only: { type: "string", default: ALL },
     quick: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
 });
+
+if (values.write && (values.quick || values.only !== ALL))
+  throw new Error("--write keeps the table of a whole run, without --only and --quick");
 
 const bench = await openBench(values.quick);
 try {
@@ -50,8 +54,7 @@ try {
   const rows: Row[] = [];
   for (const name of values.only.split(",")) {
     const group = GROUPS[name];
-    if (group === undefined)
-      throw new Error(`There is no group ${name}, only ${Object.keys(GROUPS).join(", ")}`);
+    if (group === undefined) throw new Error(`There is no group ${name}, only ${ALL}`);
     rows.push(...(await group(bench)));
   }
   const text = `${conditions.join("")}\n${formatTable(rows)}`;

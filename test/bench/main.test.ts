@@ -38,5 +38,5 @@ test("a group that there is not is told of with those that there are", async () 
   });
   const complaints = await new Response(child.stderr).text();
   expect(await child.exited).not.toBe(0);
-  expect(complaints).toContain("There is no group weather, only latency, throughput,");
+  expect(complaints).toContain("There is no group weather, only latency,throughput,");
 }, 60_000);
