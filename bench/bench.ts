@@ -39,7 +39,7 @@ export async function openBench(isQuick: boolean): Promise<Bench> {
   const directory = mkdtempSync(join(tmpdir(), "job-runner-bench-"));
   const root = createGuestRoot(directory);
   const sandbox = createBubblewrap({
-    uids: { first: BENCH_UID, last: BENCH_UID },
+    uids: { first: BENCH_UID, last: BENCH_UID + 99 },
     runtimeDir: directory,
   });
   const runtimes = await discoverRuntimes({

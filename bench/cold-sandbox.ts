@@ -37,7 +37,7 @@ const limits = {
   outputBytes: 16 * MIB,
 };
 const sandbox = createBubblewrap({
-  uids: { first: BENCH_UID, last: BENCH_UID + 9 },
+  uids: { first: BENCH_UID, last: BENCH_UID + 99 },
   runtimeDir,
   ...(hierarchy === null ? { cgroupProblem: problem } : { cgroups: createGuestCgroups(hierarchy) }),
 });

@@ -1,71 +1,91 @@
 import { residentBytes } from "../test/faults/memory.ts";
+import { Scrape } from "../test/support/prometheus-text.ts";
 import { startBareServer } from "./bare-server.ts";
 import type { Bench } from "./bench.ts";
 import { type Deployment, startDeployment, storesHere, withDeployments } from "./deployment.ts";
+import { HELLO } from "./hello.ts";
+import { HttpConnection } from "./http-connection.ts";
+import { runJob, submitRequest } from "./job-client.ts";
 import { descendantsOf, proportionalBytes } from "./process-use.ts";
 import type { Row } from "./table.ts";
 
 /*
- * What the service takes while nobody asks for anything: its own process, and what stands ready for the next job, by the
- * slot. Of processes that share their libraries each has its part (PSS).
+ * What the service takes while nobody asks for anything: its own process before the first job (RSS), and, after some Python
+ * jobs, each sandbox that waits for the next one. Of processes that share their libraries each has its part (PSS).
  */
 
-const FEW_SLOTS = 1;
-const MANY_SLOTS = 9;
-/** What stands ready is complete when nothing has been added for so long. */
+const ENTRY = "hello.py";
+const JOB = { spec: { entry: ENTRY }, files: { [ENTRY]: `print("${HELLO}")\n` } };
+/** Enough for the service to have learned what comes. */
+const JOBS = 10;
+/** What is started ahead is complete when nothing has been added for so long. */
 const CALM_MS = 1_500;
 const LOOK_EVERY_MS = 100;
 const MEBIBYTE = 1024 * 1024;
 
 export async function measureMemory(bench: Bench): Promise<readonly Row[]> {
   bench.say("memory");
-  const bare = await startBareServer();
-  const yardstick = { name: "bare Bun.serve", value: residentBytes(bare.pid) / MEBIBYTE };
-  await bare.stop();
+  const server = await startBareServer();
+  const serverBytes = residentBytes(server.pid);
+  await server.stop();
+  const pythonBytes = await idlePythonBytes(bench);
   const rows: Row[] = [];
-  for (const store of storesHere) {
-    const starts = [FEW_SLOTS, MANY_SLOTS].map(
-      (slots) => () => startDeployment(store, { WORKER_CONCURRENCY: String(slots) }),
-    );
+  for (const store of storesHere)
     rows.push(
-      ...(await withDeployments(starts, async ([few, many]) => {
-        if (few === undefined || many === undefined) return [];
-        const [fewAtRest, manyAtRest] = [await atRest(few, bench), await atRest(many, bench)];
-        const slots = MANY_SLOTS - FEW_SLOTS;
+      ...(await withDeployments([() => startDeployment(store)], async ([deployment]) => {
+        if (deployment === undefined) return [];
+        const serviceBytes = residentBytes(deployment.service.pid);
         return [
           {
             what: `memory of the service at rest, ${store}`,
             unit: "MiB",
-            value: fewAtRest.service,
-            yardstick,
+            value: serviceBytes / MEBIBYTE,
+            yardstick: { name: "bare Bun.serve", value: serverBytes / MEBIBYTE },
           },
           {
-            what: `memory of an idle slot, what stands ready for it included, ${store}`,
+            what: `memory of a sandbox that waits with a started Python, ${store}`,
             unit: "MiB",
-            value: (manyAtRest.all - fewAtRest.all) / slots,
+            value: (await waitingBytes(deployment)) / MEBIBYTE,
+            yardstick: { name: "bare python that waits", value: pythonBytes / MEBIBYTE },
           },
         ];
       })),
     );
-  }
   return rows;
 }
 
-/** MiB of the service's own process (RSS), and of it with all that it has started (PSS). */
-async function atRest(
-  { service: { pid } }: Deployment,
-  { isQuick }: Bench,
-): Promise<{ readonly service: number; readonly all: number }> {
+/** Of one that waits for its input. */
+async function idlePythonBytes(bench: Bench): Promise<number> {
+  const { binary } = bench.runtimes.resolve("python3", ENTRY).runtime;
+  const source = 'print("ready", flush=True)\ninput()\n';
+  const child = Bun.spawn([binary, "-c", source], { env: {}, stdio: ["pipe", "pipe", "ignore"] });
+  await child.stdout.getReader().read();
+  const bytes = proportionalBytes([child.pid]);
+  child.kill("SIGKILL");
+  await child.exited;
+  return bytes;
+}
+
+/** By each sandbox that waits after some jobs. NaN where none does. */
+async function waitingBytes({ service: { url, pid } }: Deployment): Promise<number> {
+  const withoutBytes = proportionalBytes(descendantsOf(pid));
+  const connection = await HttpConnection.open(url);
+  for (let job = 0; job < JOBS; job += 1) await runJob(connection, submitRequest(url, JOB), HELLO);
+  connection.close();
+  await calm(pid);
+  const scrape = new Scrape(await (await fetch(`${url}/metrics`)).text());
+  const count = scrape.sum("jobrunner_waiting_sandboxes");
+  return (proportionalBytes(descendantsOf(pid)) - withoutBytes) / count;
+}
+
+/** Resolves when a service has neither started nor ended a process for a while. */
+async function calm(pid: number): Promise<void> {
   let before = "";
   let calmSinceMs = performance.now();
-  while (performance.now() - calmSinceMs < (isQuick ? LOOK_EVERY_MS : CALM_MS)) {
+  while (performance.now() - calmSinceMs < CALM_MS) {
     const now = descendantsOf(pid).join(" ");
     if (now !== before) calmSinceMs = performance.now();
     before = now;
     await Bun.sleep(LOOK_EVERY_MS);
   }
-  return {
-    service: residentBytes(pid) / MEBIBYTE,
-    all: proportionalBytes([pid, ...descendantsOf(pid)]) / MEBIBYTE,
-  };
 }
