@@ -30,7 +30,7 @@ export async function measureThroughput(bench: Bench): Promise<readonly Row[]> {
     async (deployments) => {
       const rows: Row[] = [];
       for (const clients of CLIENTS) {
-        bench.say(`throughput: ${clients} clients`);
+        bench.say(`throughput: clients: ${clients}`);
         rows.push(...(await measureAt(bench, clients, { bare, deployments })));
       }
       return rows;
