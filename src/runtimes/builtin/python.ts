@@ -32,7 +32,7 @@ export const python: Language = {
       memoryLimit: "address_space",
       argv,
       env,
-      // What else it could not honour sitecustomize.py sees for itself.
+      // What else it could not honour job_runner_wait.py sees for itself.
       interpreterFor: ({ entry, env: jobEnv }) =>
         hasVariable(jobEnv, /^PYTHON/) ? null : { argv: argv(entry, []), env: env({}) },
     };

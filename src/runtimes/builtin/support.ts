@@ -1,12 +1,15 @@
 import { chmod, copyFile, mkdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /*
  * This service's own files for guests: each language's are in a folder of their own, which is mounted into its guests.
  */
 
-const FILES = { python: "python/sitecustomize.py", javascript: "javascript/wait.cjs" } as const;
+const FILES = {
+  python: ["sitecustomize.py", "job_runner_wait.py"],
+  javascript: ["wait.cjs"],
+} as const;
 
 /** The folder of a language, once installSupport has put it there. */
 export function supportPath(supportDirectory: string, language: keyof typeof FILES): string {
@@ -15,16 +18,17 @@ export function supportPath(supportDirectory: string, language: keyof typeof FIL
 
 /** Puts them where guests can read them, wherever this service is installed. Throws what the file system throws. */
 export async function installSupport(supportDirectory: string): Promise<void> {
-  for (const file of Object.values(FILES)) {
-    const target = join(supportDirectory, file);
-    await mkdir(dirname(target), { recursive: true });
-    await copyFile(fileURLToPath(new URL(`./${basename(file)}`, import.meta.url)), target);
-    // The umask of the service may have taken the others' bits.
-    await Promise.all([
-      chmod(supportDirectory, 0o755),
-      chmod(dirname(target), 0o755),
-      chmod(target, 0o644),
-    ]);
+  await mkdir(supportDirectory, { recursive: true });
+  // The umask of the service may have taken the others' bits.
+  await chmod(supportDirectory, 0o755);
+  for (const [language, files] of Object.entries(FILES)) {
+    const folder = join(supportDirectory, language);
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o755);
+    for (const file of files) {
+      await copyFile(fileURLToPath(new URL(`./${file}`, import.meta.url)), join(folder, file));
+      await chmod(join(folder, file), 0o644);
+    }
   }
 }
 

@@ -116,9 +116,7 @@ gc.disable()
 refs = [ring() for _ in range(10)]
 print("garbage", sum(ref() is not None for ref in refs), gc.collect() >= 20, sum(ref() is not None for ref in refs), gc.garbage)
 mine = Node()
-print(mine in gc.get_objects(), gc.is_tracked(mine), gc.get_freeze_count() == 0 or "frozen", len(gc.get_stats()))
-import json, random
-print(any(each is json.decoder.JSONDecoder for each in gc.get_objects()), len(gc.get_referrers(Node)) > 0)`,
+print(mine in gc.get_objects(), gc.is_tracked(mine), len(gc.get_stats()), len(gc.get_referrers(Node)) > 0)`,
   ),
   python(
     "interactive pieces",
