@@ -18,7 +18,7 @@ import { escapePointer } from "../jobs/schema-errors.ts";
 
 const MAX_SPEC_BYTES = 4 * MIB;
 /** A body whose announced length is no more is read as a whole. */
-const SMALL_BODY_BYTES = 64 * 1024;
+const SMALL_BODY_BYTES = 32 * 1024;
 /** `spec` is the only field there is; one more is read, so that it can be complained of. */
 const MAX_FIELDS = 2;
 
