@@ -6,14 +6,13 @@ import { sandboxContract } from "../contract/sandbox-contract.ts";
 import {
   DEFAULT_LIMITS,
   openFds,
-  parentOf,
   Printed,
   processesWith,
   shellRequest,
   untilNoNewFds,
   untilNoProcessWith,
 } from "../support/guests.ts";
-import { cgroupsOf, identityOf } from "../support/host-state.ts";
+import { cgroupsOf, identityOf, parentOf } from "../support/host-state.ts";
 import {
   guestProcesses,
   interpreterOf,
