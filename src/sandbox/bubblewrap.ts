@@ -107,7 +107,7 @@ export function createBubblewrap(options: BubblewrapOptions): PreparableSandbox 
   const lender = createUidLender(uids);
   const prepare = async (setup: GuestSetup) => {
     const parts = requirements();
-    const uid = lender.lend();
+    const uid = await lender.lend();
     try {
       const { proxySocket } = setup;
       if (uid !== undefined && proxySocket !== undefined) chownSync(proxySocket, uid, uid);

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 
 import { AppError } from "../errors.ts";
+import { beforeDeadline, LATE } from "./deadline.ts";
 
 /*
  * Who a guest's processes are to the host. Namespaces alone are no wall for root, so a service that is root gives each
@@ -49,31 +50,51 @@ export function uidProblem(
 /** The uids of this service's guests, each of them one guest's at a time. */
 export interface UidLender {
   /**
-   * The lowest one that is free; undefined: this service's own, which all have. Throws AppError `sandbox_error` when none
-   * is left.
+   * The lowest one that is free, else the next that is given back; undefined: this service's own, which all have. Throws
+   * AppError `sandbox_error` when none comes back in time.
    */
-  lend(): number | undefined;
+  lend(): Promise<number | undefined>;
   /** Its guest is gone. */
   giveBack(uid: number | undefined): void;
 }
 
-export function createUidLender(range: UidRange | undefined): UidLender {
+/** Jobs have one each, so that none of them waits; the trials of a service that starts may, for each other. */
+const WAIT_MS = 15_000;
+
+export function createUidLender(range: UidRange | undefined, waitMs = WAIT_MS): UidLender {
   const lent = new Set<number>();
-  return {
-    lend() {
-      if (!isRoot()) return undefined;
-      const { first = 1, last = 0 } = range ?? {};
-      // 0 would be root, and so would NaN.
-      const isRange = Number.isInteger(first) && first >= 1;
-      for (let uid = first; isRange && uid <= last; uid += 1) {
-        if (lent.has(uid)) continue;
+  const waiting: ((uid: number) => void)[] = [];
+  const lendFree = () => {
+    const { first = 1, last = 0 } = range ?? {};
+    // 0 would be root, and so would NaN.
+    const isRange = Number.isInteger(first) && first >= 1;
+    for (let uid = first; isRange && uid <= last; uid += 1)
+      if (!lent.has(uid)) {
         lent.add(uid);
         return uid;
       }
+    return null;
+  };
+  return {
+    async lend() {
+      if (!isRoot()) return undefined;
+      const free = lendFree();
+      if (free !== null) return free;
+      const { promise, resolve } = Promise.withResolvers<number>();
+      waiting.push(resolve);
+      const uid = await beforeDeadline(promise, waitMs);
+      if (uid !== LATE) return uid;
+      const at = waiting.indexOf(resolve);
+      // It was handed over at the last moment.
+      if (at < 0) return promise;
+      waiting.splice(at, 1);
       throw new AppError("sandbox_error", "SANDBOX_UIDS has no uid left for another guest");
     },
     giveBack(uid) {
-      if (uid !== undefined) lent.delete(uid);
+      if (uid === undefined) return;
+      const next = waiting.shift();
+      if (next === undefined) lent.delete(uid);
+      else next(uid);
     },
   };
 }

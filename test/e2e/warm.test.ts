@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
-import { eventually } from "../contract/store-harness.ts";
 import { javascriptModules } from "../programs/warm/javascript-modules.ts";
 import { javascriptRuns } from "../programs/warm/javascript-runs.ts";
 import { pythonEnds } from "../programs/warm/python-ends.ts";
@@ -14,7 +13,7 @@ import { pythonStreams } from "../programs/warm/python-streams.ts";
 import { shell } from "../programs/warm/shell.ts";
 import { programsOf, type WarmProgram } from "../programs/warm/warm-program.ts";
 import { type JobJson, snapshot, submit, waitForEnd } from "../support/client.ts";
-import { Scrape } from "../support/prometheus-text.ts";
+import { poolIsFull, startsOn } from "../support/running-pool.ts";
 import { type RunningService, startService } from "../support/service.ts";
 
 /*
@@ -82,29 +81,13 @@ function endOf({
   return { status, reason, exit_code, signal, oom, error, warnings, log, files };
 }
 
-async function scrape(): Promise<Scrape> {
-  return new Scrape(await (await fetch(`${warm.url}/metrics`)).text());
-}
-
-const startsOn = async (on: string) =>
-  (await scrape()).sum("jobrunner_sandbox_starts_total", { on });
-/** All wait that are to. */
-async function poolIsFull(): Promise<void> {
-  await eventually(scrape, (seen) => {
-    const [count, wanted] = ["waiting", "wanted"].map((each) =>
-      seen.sum(`jobrunner_${each}_sandboxes`),
-    );
-    return count === wanted;
-  });
-}
-
 /** The program on what waits for such as it, for which it may have to come up a few times. */
 async function runWarm(program: WarmProgram) {
   for (let runs = 0; runs < MOST_RUNS; runs += 1) {
-    await poolIsFull();
-    const before = await startsOn(program.on);
+    await poolIsFull(warm.url);
+    const before = await startsOn(warm.url, program.on);
     const result = await run(warm.url, program);
-    if ((await startsOn(program.on)) > before) return result;
+    if ((await startsOn(warm.url, program.on)) > before) return result;
   }
   throw new Error(`The pool did not start it on the ${program.on} in ${MOST_RUNS} runs`);
 }

@@ -115,7 +115,8 @@ packer = zlib.compressobj(9)
 packed = b"".join(packer.compress(b"\\0" * (1 << 20)) for _ in range(512)) + packer.flush()
 unpacked = zlib.decompress(packed)
 `,
-      spec: { limits: LIMITS },
+      // The packing takes seconds of CPU time.
+      spec: { limits: LIMITS, timeout_sec: 60 },
       expect: ranOutOfMemory,
     }),
     javascript({

@@ -10,25 +10,36 @@ const filesWith = ({ uid = 1000, capabilities = EVERY_CAPABILITY }) => ({
   ownStatus: `Name:\tbun\nCapPrm:\t${EVERY_CAPABILITY}\nCapEff:\t${capabilities}\nCapBnd:\t${EVERY_CAPABILITY}\n`,
 });
 
-test("as root each guest has a uid of its own while it is there; as anybody else, the service's", () => {
+test("as root each guest has a uid of its own while it is there; as anybody else, the service's", async () => {
   const lender = createUidLender(RANGE);
   const lend = () => lender.lend();
-  expect([lend(), lend(), lend()]).toEqual(
+  expect(await Promise.all([lend(), lend(), lend()])).toEqual(
     isRoot() ? [20_001, 20_002, 20_003] : [undefined, undefined, undefined],
   );
   const own = process.getuid?.() ?? 0;
   expect(guestUids(RANGE)).toEqual(isRoot() ? RANGE : { first: own, last: own });
   if (!isRoot()) return;
-  expect(lend).toThrow("SANDBOX_UIDS has no uid left");
   lender.giveBack(20_002);
-  expect(lend()).toBe(20_002);
+  expect(await lend()).toBe(20_002);
 });
 
-test("as root a range that is none has no uid, least of all root's", () => {
+test("as root a guest for which there is no uid waits for the next, but not for ever", async () => {
+  if (!isRoot()) return;
+  const lender = createUidLender({ first: 20_001, last: 20_001 }, 30);
+  expect(await lender.lend()).toBe(20_001);
+  const waiting = [lender.lend(), lender.lend()];
+  lender.giveBack(20_001);
+  expect(await waiting[0]).toBe(20_001);
+  await expect(waiting[1]).rejects.toThrow("SANDBOX_UIDS has no uid left");
+  lender.giveBack(20_001);
+  expect(await lender.lend()).toBe(20_001);
+});
+
+test("as root a range that is none has no uid, least of all root's", async () => {
   if (!isRoot()) return;
   for (const first of [Number.NaN, 0, -1, 1.5])
-    expect(() => createUidLender({ first, last: 9 }).lend()).toThrow("SANDBOX_UIDS");
-  expect(() => createUidLender(undefined).lend()).toThrow("SANDBOX_UIDS");
+    await expect(createUidLender({ first, last: 9 }, 1).lend()).rejects.toThrow("SANDBOX_UIDS");
+  await expect(createUidLender(undefined, 1).lend()).rejects.toThrow("SANDBOX_UIDS");
 });
 
 test("root needs a range, and nobody else in it", () => {

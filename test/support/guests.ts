@@ -121,11 +121,6 @@ export function processesWith(marker: string): readonly number[] {
     });
 }
 
-/** Of a process of this host. */
-export function parentOf(pid: number): number {
-  return Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-}
-
 /** The kernel has no event for the end of a process that is no child: asked until it is true. */
 export async function untilNoProcessWith(marker: string): Promise<void> {
   const deadline = performance.now() + 5_000;

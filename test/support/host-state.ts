@@ -4,12 +4,15 @@ import { join } from "node:path";
 
 import { type Installed, isRoot } from "./set-ups.ts";
 
-/** What jobs could leave behind on the host; each list is sorted, and the same whenever nothing runs. */
+/** What jobs could leave behind on the host; each list is sorted, and the same whenever nothing runs and as many wait. */
 export interface HostState {
-  /** Processes of guests, as `pid name`. */
-  readonly processes: readonly string[];
+  /** One word for each sandbox of the service that is up. */
+  readonly sandboxes: readonly string[];
+  /** Processes of guests that are in none, as `pid name`. */
+  readonly strays: readonly string[];
   /** Mounts that the host sees, and that the service sees. */
   readonly mounts: readonly string[];
+  /** Of guests, their numbers left out. */
   readonly cgroups: readonly string[];
   /** What belongs to guests' users in shared directories, and everything in the service's runtime directory. */
   readonly files: readonly string[];
@@ -19,11 +22,20 @@ export interface HostState {
 
 const SHARED_DIRECTORIES = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 
-export function hostState({ service, guestUids }: Installed): HostState {
+export function hostState(installed: Installed): HostState {
+  const { service, guestUids } = installed;
+  const processes = guestProcesses(installed).map((pid) => ({
+    pid,
+    top: topBelow(service.pid, pid),
+  }));
+  const tops = processes.flatMap(({ top }) => (top === null ? [] : [top]));
   return {
-    processes: guestProcesses(service.pid, guestUids),
+    sandboxes: [...new Set(tops)].map(() => "sandbox"),
+    strays: processes
+      .filter(({ top }) => top === null)
+      .map(({ pid }) => `${pid} ${statusOf(pid)("Name")}`),
     mounts: ["self", service.pid].flatMap((pid) => linesOf(`/proc/${pid}/mounts`)),
-    cgroups: cgroupsOf(identityOf(service.pid)),
+    cgroups: cgroupsOf(identityOf(service.pid)).map((path) => path.replace(/\d+$/, "")),
     files: sharedFiles(service.pid, guestUids),
     descriptors: descriptors(service.pid),
   };
@@ -71,23 +83,34 @@ export async function settledBytes(pid: number, enoughBytes = 0): Promise<number
 
 const NOISE_BYTES = 1024 * 1024;
 
-function guestProcesses(
-  servicePid: number,
-  [first, last]: Installed["guestUids"],
-): readonly string[] {
-  const ours = [servicePid];
+/** The processes of this host that are guests', whatever has become of their sandbox or of the service. */
+export function guestProcesses({ service, guestUids }: Installed): readonly number[] {
+  const [first, last] = guestUids;
+  const ours = [service.pid];
   // What it was started by may run as the same user.
-  for (let pid = servicePid; pid > 1; ours.push(pid)) pid = Number(statusOf(pid)("PPid"));
-  const found = readdirSync("/proc").flatMap((pid) => {
-    if (!/^\d+$/.test(pid) || ours.includes(Number(pid))) return [];
-    const field = statusOf(Number(pid));
+  for (let pid = service.pid; pid > 1; ours.push(pid)) pid = parentOf(pid);
+  return readdirSync("/proc").flatMap((name) => {
+    const pid = Number(name);
+    if (!/^\d+$/.test(name) || ours.includes(pid)) return [];
+    const field = statusOf(pid);
     const uid = Number.parseInt(field("Uid"), 10);
     if (!(uid >= first && uid <= last)) return [];
     // Where the test's own user is the service's, it has other processes too: those of guests are in a namespace.
     const isInNamespace = field("NSpid").includes("\t") || field("Name") === "bwrap";
-    return isRoot || isInNamespace ? [`${pid} ${field("Name")}`] : [];
+    return isRoot || isInNamespace ? [pid] : [];
   });
-  return found.sort();
+}
+
+/** The child of `ancestor` that `pid` descends from, or is; null where it does not. */
+function topBelow(ancestor: number, pid: number): number | null {
+  const parent = parentOf(pid);
+  if (parent === ancestor) return pid;
+  return parent > 1 ? topBelow(ancestor, parent) : null;
+}
+
+/** 0 where there is none, or no such process. */
+export function parentOf(pid: number): number {
+  return Number(statusOf(pid)("PPid"));
 }
 
 /** Reads a process's status (proc(5)) once; a field of one that is gone is empty. */

@@ -156,6 +156,18 @@ export const interpreterOf = (marker = "marker"): WaitingInterpreter => ({
   env: { STARTED: "ahead" },
 });
 
+/** A job that prints `cold` where its interpreter did not wait. */
+export const warmRequest = (overrides: Partial<GuestRequest> = {}) =>
+  shellRequest("echo cold", { interpreter: interpreterOf(), ...overrides });
+
+/** An interpreter waits for a name that has come up twice. */
+export async function warmUp({ run, full }: WatchedPool, request = warmRequest()): Promise<void> {
+  for (let job = 0; job < 2; job += 1) {
+    if ((await run(request)) !== "cold\n") throw new Error("Something waited already");
+    await full();
+  }
+}
+
 /** This host's processes of guests; only root can tell them by their uid, anybody else's are looked for by a marker. */
 export function guestProcesses({ first, last }: UidRange): readonly string[] {
   if (!isRoot()) return [];

@@ -22,7 +22,7 @@ export interface Installed {
 }
 
 /** Ranges of their own, so that what a guest leaves behind cannot be mistaken for anybody else's. */
-const GUEST_UIDS = [41_001, 41_100] as const;
+export const GUEST_UIDS = [41_001, 41_009] as const;
 const ORDINARY_UID = 61_234;
 
 export const isRoot = process.getuid?.() === 0;

@@ -7,7 +7,7 @@ export interface WarmProgram {
   /** Unique; names the test. */
   readonly name: string;
   readonly spec: { readonly entry: string } & Readonly<Record<string, unknown>>;
-  readonly files: Readonly<Record<string, string>>;
+  readonly files: Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>;
   /** Stands in what it prints: two programs that break alike prove nothing. */
   readonly shows: string;
   /** What the pool starts it on. */
@@ -27,7 +27,7 @@ export function programsOf(defaultEntry: string, defaultOn: WarmProgram["on"] = 
   return (
     name: string,
     shows: string,
-    source: string,
+    source: string | Uint8Array<ArrayBuffer>,
     { entry = defaultEntry, spec, files, on = defaultOn }: Options = {},
   ): WarmProgram => ({
     name: `${defaultEntry.replace(/.*\./, "")}: ${name}`,

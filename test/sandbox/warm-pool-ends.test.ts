@@ -1,0 +1,141 @@
+import { afterAll, describe, expect, test } from "bun:test";
+
+import {
+  openFds,
+  processesWith,
+  shellRequest,
+  untilNoNewFds,
+  untilNoProcessWith,
+} from "../support/guests.ts";
+import { cgroupsOf, identityOf, parentOf } from "../support/host-state.ts";
+import {
+  guestProcesses,
+  interpreterOf,
+  ofDisk,
+  usePools,
+  warmRequest,
+  warmUp,
+  type WatchedPool,
+} from "../support/pools.ts";
+
+/*
+ * How a pool and what waits in it come to an end, in order or not.
+ */
+
+const UIDS = { first: 30_701, last: 30_800 };
+const pools = usePools(UIDS);
+afterAll(() => pools.close());
+
+describe("what went wrong while it waited", () => {
+  test("one that could not be made is tried again, but not at once", async () => {
+    const retryDelayMs = 300;
+    let isBroken = true;
+    const { run, waiting, errors, attemptsMs, starts } = pools.open({
+      timing: { retryDelayMs, reviewIntervalMs: 20 },
+      onPrepared: () => {
+        if (isBroken) throw new Error("not this time");
+      },
+    });
+    while (errors.length === 0) expect(await run(ofDisk(1))).toBe("done\n");
+    isBroken = false;
+    await waiting(1);
+    expect(errors).toEqual(["Error: not this time"]);
+    const [first = 0, second = 0] = attemptsMs;
+    expect([attemptsMs.length, second - first]).toEqual([2, expect.any(Number)]);
+    expect(second - first).toBeGreaterThanOrEqual(retryDelayMs);
+    expect(new Set(starts)).toEqual(new Set(["nothing"]));
+  });
+
+  test.each([
+    ["ends at once", ["/bin/false"], "has ended"],
+    ["is not there", ["/nowhere"], "has ended"],
+    ["never comes up", ["/bin/sleep", "600.25"], "did not come up"],
+  ])("an interpreter that %s is no job's trouble", async (_how, argv, problem) => {
+    const interpreter = { argv, env: {} };
+    const timing = { readyMs: 200, retryDelayMs: 60_000 };
+    const { run, errors, starts, waiting, pool } = pools.open({ timing });
+    for (let job = 0; job < 2 || errors.length === 0; job += 1)
+      expect(await run(warmRequest({ interpreter }))).toBe("cold\n");
+    expect(errors).toEqual([`AppError: A sandbox that was to wait for a job ${problem}`]);
+    // What can wait does.
+    await waiting(1);
+    expect(await run(warmRequest({ interpreter }))).toBe("cold\n");
+    expect(starts.at(-1)).toBe("sandbox");
+    expect(starts).not.toContain("interpreter");
+    await pool.close();
+    expect(processesWith(argv.join("\0"))).toEqual([]);
+  });
+
+  test("an interpreter that was killed is started anew with the job", async () => {
+    const marker = `killed-${process.pid}`;
+    const interpreter = interpreterOf(marker);
+    const watched = pools.open();
+    await warmUp(watched, warmRequest({ interpreter }));
+    for (const pid of processesWith(marker)) process.kill(pid, "SIGKILL");
+    await untilNoProcessWith(marker);
+    expect(await watched.run(warmRequest({ interpreter }))).toBe("cold\n");
+    await watched.full();
+    expect(await watched.run(warmRequest({ interpreter }))).toContain("4 /bin/sh");
+    expect(watched.errors).toEqual([]);
+  });
+
+  test("a sandbox that was killed waits no longer, and is replaced", async () => {
+    const marker = `supervisor-${process.pid}`;
+    const request = warmRequest({ interpreter: interpreterOf(marker) });
+    const watched = pools.open();
+    await warmUp(watched, request);
+    for (const pid of processesWith(marker)) process.kill(parentOf(pid), "SIGKILL");
+    await watched.waiting(1);
+    expect(watched.pool.waiting().wanted).toBe(2);
+    expect(await watched.run(request)).toBe("cold\n");
+    await watched.waiting(2);
+    expect(watched.starts).toEqual(["nothing", "sandbox", "sandbox"]);
+    expect(await watched.run(request)).toContain("4 /bin/sh");
+  });
+});
+
+describe("once it is closed", () => {
+  test("nothing is left, nothing more is started, and jobs run as ever", async () => {
+    // What Bun opens for itself at its first children stays open.
+    await pools.open().run(shellRequest("exit 0"));
+    await pools.closeAll();
+    expect(cgroupsOf(identityOf(process.pid))).toEqual([]);
+    const before = openFds();
+    const watched = pools.open();
+    const marker = `closed-${process.pid}`;
+    const request = warmRequest({ interpreter: interpreterOf(marker) });
+    await warmUp(watched, request);
+    await watched.run(ofDisk(1));
+    expect(processesWith(marker)).not.toEqual([]);
+    await watched.pool.close();
+    expect(watched.pool.waiting()).toEqual({ count: 0, bytes: 0, wanted: 0 });
+    expect([processesWith(marker), guestProcesses(UIDS)]).toEqual([[], []]);
+    expect(cgroupsOf(identityOf(process.pid))).toEqual([]);
+    const attempts = watched.attemptsMs.length;
+    for (let job = 0; job < 3; job += 1) expect(await watched.run(request)).toBe("cold\n");
+    expect(watched.starts.slice(-3)).toEqual(["nothing", "nothing", "nothing"]);
+    expect(watched.attemptsMs).toHaveLength(attempts);
+    expect(await untilNoNewFds(before)).toEqual([]);
+  });
+
+  test("also what nobody asked for any more by the time that it was set up is gone", async () => {
+    await pools.closeAll();
+    const timing = { quietAfterEndMs: 0, reviewIntervalMs: 1, forgetMs: 1 };
+    const { pool, run, attemptsMs } = pools.open({ timing });
+    while (attemptsMs.length === 0) await run(ofDisk(1));
+    await pool.close();
+    expect(guestProcesses(UIDS)).toEqual([]);
+  });
+
+  test("also what was being set up is gone", async () => {
+    await pools.closeAll();
+    const closed: Promise<void>[] = [];
+    const { pool, run }: WatchedPool = pools.open({
+      onPrepared: () => void closed.push(pool.close()),
+    });
+    while (closed.length === 0) await run(ofDisk(1));
+    await Promise.all(closed);
+    expect([pool.waiting().count, guestProcesses(UIDS)]).toEqual([0, []]);
+    expect(cgroupsOf(identityOf(process.pid))).toEqual([]);
+  });
+});
