@@ -80,6 +80,7 @@ export function createUidLender(range: UidRange | undefined, waitMs = WAIT_MS): 
       if (!isRoot()) return undefined;
       const free = lendFree();
       if (free !== null) return free;
+      if (lent.size === 0) throw noneLeft();
       const { promise, resolve } = Promise.withResolvers<number>();
       waiting.push(resolve);
       const uid = await beforeDeadline(promise, waitMs);
@@ -88,7 +89,7 @@ export function createUidLender(range: UidRange | undefined, waitMs = WAIT_MS): 
       // It was handed over at the last moment.
       if (at < 0) return promise;
       waiting.splice(at, 1);
-      throw new AppError("sandbox_error", "SANDBOX_UIDS has no uid left for another guest");
+      throw noneLeft();
     },
     giveBack(uid) {
       if (uid === undefined) return;
@@ -97,6 +98,10 @@ export function createUidLender(range: UidRange | undefined, waitMs = WAIT_MS): 
       else next(uid);
     },
   };
+}
+
+function noneLeft(): AppError {
+  return new AppError("sandbox_error", "SANDBOX_UIDS has no uid left for another guest");
 }
 
 /** Every uid that a guest of this service can have. */

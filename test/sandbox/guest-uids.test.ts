@@ -38,8 +38,8 @@ test("as root a guest for which there is no uid waits for the next, but not for 
 test("as root a range that is none has no uid, least of all root's", async () => {
   if (!isRoot()) return;
   for (const first of [Number.NaN, 0, -1, 1.5])
-    await expect(createUidLender({ first, last: 9 }, 1).lend()).rejects.toThrow("SANDBOX_UIDS");
-  await expect(createUidLender(undefined, 1).lend()).rejects.toThrow("SANDBOX_UIDS");
+    await expect(createUidLender({ first, last: 9 }).lend()).rejects.toThrow("SANDBOX_UIDS");
+  await expect(createUidLender(undefined).lend()).rejects.toThrow("SANDBOX_UIDS");
 });
 
 test("root needs a range, and nobody else in it", () => {

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 
+import { processIdentity } from "../../src/platform/process-identity.ts";
 import {
   openFds,
   processesWith,
@@ -7,7 +8,7 @@ import {
   untilNoNewFds,
   untilNoProcessWith,
 } from "../support/guests.ts";
-import { cgroupsOf, identityOf, parentOf } from "../support/host-state.ts";
+import { cgroupsOf, parentOf } from "../support/host-state.ts";
 import {
   guestProcesses,
   interpreterOf,
@@ -25,25 +26,25 @@ import {
 const UIDS = { first: 30_701, last: 30_800 };
 const pools = usePools(UIDS);
 afterAll(() => pools.close());
+/** This process's, without the host's name: its cgroups have it in their names. */
+const IDENTITY = processIdentity().split("/").slice(1).join("/");
 
 describe("what went wrong while it waited", () => {
   test("one that could not be made is tried again, but not at once", async () => {
     const retryDelayMs = 300;
-    let isBroken = true;
+    let prepared = 0;
     const { run, waiting, errors, attemptsMs, starts } = pools.open({
       timing: { retryDelayMs, reviewIntervalMs: 20 },
       onPrepared: () => {
-        if (isBroken) throw new Error("not this time");
+        if ((prepared += 1) === 1) throw new Error("not this time");
       },
     });
     while (errors.length === 0) expect(await run(ofDisk(1))).toBe("done\n");
-    isBroken = false;
     await waiting(1);
     expect(errors).toEqual(["Error: not this time"]);
     const [first = 0, second = 0] = attemptsMs;
-    expect([attemptsMs.length, second - first]).toEqual([2, expect.any(Number)]);
     expect(second - first).toBeGreaterThanOrEqual(retryDelayMs);
-    expect(new Set(starts)).toEqual(new Set(["nothing"]));
+    expect(starts[0]).toBe("nothing");
   });
 
   test.each([
@@ -99,7 +100,7 @@ describe("once it is closed", () => {
     // What Bun opens for itself at its first children stays open.
     await pools.open().run(shellRequest("exit 0"));
     await pools.closeAll();
-    expect(cgroupsOf(identityOf(process.pid))).toEqual([]);
+    expect(cgroupsOf(IDENTITY)).toEqual([]);
     const before = openFds();
     const watched = pools.open();
     const marker = `closed-${process.pid}`;
@@ -110,7 +111,7 @@ describe("once it is closed", () => {
     await watched.pool.close();
     expect(watched.pool.waiting()).toEqual({ count: 0, bytes: 0, wanted: 0 });
     expect([processesWith(marker), guestProcesses(UIDS)]).toEqual([[], []]);
-    expect(cgroupsOf(identityOf(process.pid))).toEqual([]);
+    expect(cgroupsOf(IDENTITY)).toEqual([]);
     const attempts = watched.attemptsMs.length;
     for (let job = 0; job < 3; job += 1) expect(await watched.run(request)).toBe("cold\n");
     expect(watched.starts.slice(-3)).toEqual(["nothing", "nothing", "nothing"]);
@@ -136,6 +137,6 @@ describe("once it is closed", () => {
     while (closed.length === 0) await run(ofDisk(1));
     await Promise.all(closed);
     expect([pool.waiting().count, guestProcesses(UIDS)]).toEqual([0, []]);
-    expect(cgroupsOf(identityOf(process.pid))).toEqual([]);
+    expect(cgroupsOf(IDENTITY)).toEqual([]);
   });
 });

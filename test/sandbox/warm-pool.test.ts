@@ -50,7 +50,7 @@ describe("what waits", () => {
 
   test("costs the job that it gets no CPU time", async () => {
     const { argv, env } = interpreterOf();
-    const busy = `1 while times < 0.5; ${argv[2]}`;
+    const busy = `1 while times < 0.3; ${argv[2]}`;
     const interpreter = { argv: [argv[0] ?? "", "-e", busy], env };
     const watched = pools.open();
     await warmUp(watched, warmRequest({ interpreter }));
@@ -59,8 +59,9 @@ describe("what waits", () => {
     await guest.destroy();
     expect(watched.starts.at(-1)).toBe("interpreter");
     expect(exit).toMatchObject({ exitCode: 7 });
-    expect(exit?.cpuMs).toBeLessThan(400);
-  });
+    expect(exit?.cpuMs).toBeLessThan(250);
+    // Its CPU time is other work's too.
+  }, 20_000);
 
   test("is used by one job, however many come at once", async () => {
     const watched = pools.open({ slots: 4 });
