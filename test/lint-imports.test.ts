@@ -125,8 +125,20 @@ const IMPORT_RULES: readonly ImportRule[] = [
   },
   {
     file: "src/logs/imports.ts",
-    allowed: ["./lines.ts", "../jobs/log-entry.ts", "../store/store.ts", "../store/waiter.ts"],
-    refused: ["../store/redis/log.ts", "../api/sse.ts", "../runner/loop.ts", "elysia"],
+    allowed: [
+      "./lines.ts",
+      "../jobs/log-entry.ts",
+      "../platform/memory.ts",
+      "../store/store.ts",
+      "../store/waiter.ts",
+    ],
+    refused: [
+      "../store/redis/log.ts",
+      "../platform/spawn.ts",
+      "../api/sse.ts",
+      "../runner/loop.ts",
+      "elysia",
+    ],
   },
   {
     file: "src/executor/imports.ts",
@@ -174,9 +186,17 @@ const IMPORT_RULES: readonly ImportRule[] = [
   },
   {
     file: "src/api/imports.ts",
-    allowed: ["./app.ts", "../store/store.ts", "../logs/hub.ts", "elysia", "busboy"],
+    allowed: [
+      "./app.ts",
+      "../store/store.ts",
+      "../logs/hub.ts",
+      "../platform/memory.ts",
+      "elysia",
+      "busboy",
+    ],
     refused: [
       "../runner/loop.ts",
+      "../platform/serve.ts",
       "../executor/execute.ts",
       "../store/redis/claim.ts",
       "../store/sqlite/claim.ts",

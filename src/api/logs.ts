@@ -4,18 +4,14 @@ import { Elysia } from "elysia";
 import { AppError } from "../errors.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import type { Logger } from "../logger.ts";
+import type { AttemptSelection } from "../logs/attempt-selection.ts";
 import { parseEventId } from "../logs/events.ts";
-import {
-  type AttemptSelection,
-  FINISHED,
-  type FollowEnd,
-  type FollowStep,
-  followLog,
-  readSnapshot,
-} from "../logs/follow.ts";
+import { FINISHED, type FollowEnd, type FollowStep, followLog } from "../logs/follow.ts";
+import { readSnapshot } from "../logs/snapshot.ts";
+import { countStreamedBytes } from "../platform/memory.ts";
 import { findJob } from "./jobs.ts";
 import type { ApiPorts, RoutePorts } from "./ports.ts";
-import { frameRestart, frameStep, STREAM_OPENING } from "./sse.ts";
+import { frameEvents, frameRestart, HEARTBEAT, RESET, STREAM_OPENING } from "./sse.ts";
 
 const selection = {
   stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
@@ -65,7 +61,7 @@ async function snapshot(
     async pull(controller) {
       const page = await pages.next();
       if (page.done === true) controller.close();
-      else controller.enqueue(page.value);
+      else controller.enqueue(counted(page.value));
     },
     async cancel() {
       await pages.return(undefined);
@@ -100,14 +96,19 @@ async function stream(
       attempt: attemptOf(query.attempt, job),
       after: parseEventId(lastEventId),
       heartbeatMs: ports.heartbeatMs,
+      frame: frameEvents,
     },
     AbortSignal.any([gone.signal, request.signal, ports.closing]),
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
-  const onOver = ports.streams.enter();
-  const log = ports.logOf(request).child({ job_id: id });
-  return new Response(streamBody(logged(steps, log), { gone, onOver }), {
+  const leave = ports.streams.enter();
+  const logClose = logOpening(ports.logOf(request), id);
+  const onOver = () => {
+    leave();
+    logClose();
+  };
+  return new Response(streamBody(steps, { gone, onOver }), {
     headers: {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-store, no-transform",
@@ -117,19 +118,19 @@ async function stream(
   });
 }
 
-/** The same steps, their begin and end logged; the end also where the client has gone. */
-async function* logged(
-  steps: AsyncGenerator<FollowStep, FollowEnd>,
-  log: Logger,
-): AsyncGenerator<FollowStep, FollowEnd> {
+type Step = FollowStep<Uint8Array<ArrayBuffer>>;
+
+/** Logs that a stream begins. The function that it gives logs its end, and may be called again. */
+function logOpening(log: Logger, jobId: string): () => void {
   const openedAtMs = performance.now();
-  log.debug("stream_opened", "A stream of a job's log was opened.");
-  try {
-    return yield* steps;
-  } finally {
-    const duration = Math.round(performance.now() - openedAtMs);
-    log.debug("stream_closed", "A stream of a job's log was closed.", { duration_ms: duration });
-  }
+  let isOpen = true;
+  log.debug("stream_opened", "A stream of a job's log was opened.", { job_id: jobId });
+  return () => {
+    if (!isOpen) return;
+    isOpen = false;
+    const fields = { job_id: jobId, duration_ms: Math.round(performance.now() - openedAtMs) };
+    log.debug("stream_closed", "A stream of a job's log was closed.", fields);
+  };
 }
 
 /**
@@ -137,30 +138,32 @@ async function* logged(
  * is sent: after the last step, or when the client is gone, also where it has not read anything.
  */
 function streamBody(
-  steps: AsyncGenerator<FollowStep, FollowEnd>,
+  steps: AsyncGenerator<Step, FollowEnd>,
   { gone, onOver }: { readonly gone: AbortController; readonly onOver: () => void },
 ): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
   let isOpen = false;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       // Headers leave with the first chunk, so one goes out before there is anything to say.
       if (!isOpen) {
         isOpen = true;
-        controller.enqueue(encoder.encode(STREAM_OPENING));
+        controller.enqueue(OPENING_BYTES);
         return;
       }
-      const step = await steps.next().catch((error: unknown) => {
+      try {
+        const step = await steps.next();
+        if (step.done !== true) {
+          controller.enqueue(counted(chunkOf(step.value)));
+          return;
+        }
+        if (step.value === "stopped")
+          controller.enqueue(encoder.encode(frameRestart(Math.random())));
+        controller.close();
+        onOver();
+      } catch (error) {
         onOver();
         throw error;
-      });
-      if (step.done !== true) {
-        controller.enqueue(encoder.encode(frameStep(step.value)));
-        return;
       }
-      onOver();
-      if (step.value === "stopped") controller.enqueue(encoder.encode(frameRestart(Math.random())));
-      controller.close();
     },
     async cancel() {
       onOver();
@@ -168,6 +171,25 @@ function streamBody(
       await steps.return("over");
     },
   });
+}
+
+const encoder = new TextEncoder();
+/** The same for all streams. */
+const OPENING_BYTES = encoder.encode(STREAM_OPENING);
+const HEARTBEAT_BYTES = encoder.encode(HEARTBEAT);
+const RESET_BYTES = encoder.encode(RESET);
+
+function chunkOf(step: Step): Uint8Array<ArrayBuffer> {
+  if (step.kind === "events") return step.events;
+  return step.kind === "heartbeat" ? HEARTBEAT_BYTES : RESET_BYTES;
+}
+
+/** So often is output in memory on its way from the store to a client: as it came, taken out of that, and as it is sent. */
+const COPIES = 3;
+
+function counted<Chunk extends Uint8Array>(chunk: Chunk): Chunk {
+  countStreamedBytes(COPIES * chunk.length);
+  return chunk;
 }
 
 function attemptOf(given: string | undefined, job: JobRecord): AttemptSelection {

@@ -1,18 +1,20 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import type { LogSize } from "../jobs/job.ts";
-import { type Frame, framesByteLength, type LogBody, type StreamName } from "../jobs/log-entry.ts";
+import type { LogBody, StreamName } from "../jobs/log-entry.ts";
 import type { AppendAnswer } from "../store/store.ts";
-import { takeFrames } from "./frames.ts";
-import { incompleteTailLength } from "./utf8.ts";
+import { countStreamedBytes } from "../platform/memory.ts";
+import { FrameQueue } from "./frames.ts";
+import { bodyByteLength, type SentEntry, Spool } from "./spool.ts";
+import { WholeCharacters } from "./utf8.ts";
 
 /*
  * From a program's two pipes to bounded log entries in the store.
  *
- * write() takes the bytes as they are read. One append is in flight at a time; what arrives meanwhile becomes the next
- * entry (natural group commit). The first output after a pause goes out at once, steady output at most every
- * BATCH_INTERVAL_MS or ENTRY_TARGET_BYTES. When the store is slower than the program, write() waits, so that the pipe
- * fills and the program blocks, in place of this process growing.
+ * write() takes the bytes as they are read. While an entry is under way to the store, what arrives becomes the next one
+ * (natural group commit), which goes after it without waiting only when it is full. The first output after a pause goes
+ * out at once, steady output at most every BATCH_INTERVAL_MS or ENTRY_TARGET_BYTES. When the store is slower than the
+ * program, write() waits, so that the pipe fills and the program blocks, in place of this process growing.
  */
 
 /** After an entry was sent, the next waits this long for more output to share its entry... */
@@ -20,18 +22,18 @@ const BATCH_INTERVAL_MS = 15;
 /** ...unless this much has gathered: an entry of 32 KiB costs Redis a tenth of the memory per byte that one line does. */
 const ENTRY_TARGET_BYTES = 32 * 1024;
 const ENTRY_MAX_BYTES = 64 * 1024;
-/** How much output may wait for the store. */
+/** How much output may wait for the store, what is under way included. */
 const BUFFER_MAX_BYTES = 1024 * 1024;
-/**
- * The same for a program that writes single bytes, now to one stream and now to the other: each costs an object here, and
- * again in every reader of the entry (OBJECT_BYTES), which holds no more of them than this, and one or two.
- */
+/** The same in pieces, for a program that writes single bytes to its two streams in turn: each is an object in every reader. */
 const BUFFER_MAX_FRAMES = 1_000;
-/** Once output is dropped, the pipe is read at most a thousand times a second, which is 64 MiB. */
-const DROPPING_PAUSE_MS = 1;
-/** How much and how long answered entries are kept, for a store that loses its last second in a crash. */
-const SPOOL_MAX_BYTES = 4 * 1024 * 1024;
-const SPOOL_KEEP_MS = 3_000;
+/** So often is output in memory on its way from a pipe to the store: as it was read, gathered, encoded, and sent. */
+const COPIES = 4;
+/** How long the next read is put off where output is dropped, which then costs no core: 64 MiB a second are read. */
+const READ_PAUSE_MS = 1;
+/** The same where output comes in smaller pieces than this while more waits: the next read brings more at once. */
+const SMALL_BYTES = 16 * 1024;
+/** So many full entries may be under way at once: a store that commits them together does so with one wait for its disk. */
+const MAX_UNDER_WAY = 8;
 
 export type CollectorAnswer =
   | AppendAnswer
@@ -49,14 +51,6 @@ export interface LogCollectorOptions {
   readonly now?: () => number;
 }
 
-interface SentEntry {
-  readonly seq: number;
-  readonly body: LogBody;
-  readonly log: LogSize;
-  /** Infinity while there is no answer. */
-  answeredAtMs: number;
-}
-
 /**
  * The log of one attempt on its way to the store: bytes of both streams in, entries of at most ENTRY_MAX_BYTES out, with seq
  * from 1 on. Only close() and resendAfter() reject, with what `append` threw.
@@ -64,10 +58,8 @@ interface SentEntry {
 export class LogCollector {
   readonly #options: LogCollectorOptions;
   readonly #now: () => number;
-  #frames: Frame[] = [];
-  #bufferedBytes = 0;
-  /** Per stream: the beginning of a character whose rest has not been read yet. */
-  readonly #held: Record<StreamName, Uint8Array> = { stdout: EMPTY, stderr: EMPTY };
+  readonly #buffer = new FrameQueue();
+  readonly #characters = { stdout: new WholeCharacters(), stderr: new WholeCharacters() };
   #acceptedBytes = 0;
   #droppedBytes = 0;
   #markedDroppedBytes = 0;
@@ -76,8 +68,7 @@ export class LogCollector {
   #storedBytes = 0;
   #seq = 0;
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
-  #spool: SentEntry[] = [];
-  #spoolBytes = 0;
+  readonly #spool = new Spool<CollectorAnswer>();
   #fenced = false;
   #failure: { readonly thrown: unknown } | undefined;
   #closing = false;
@@ -107,26 +98,20 @@ export class LogCollector {
 
   /** Memory that is kept for resendAfter. */
   get spoolBytes(): number {
-    return this.#spoolBytes;
+    return this.#spool.bytes;
   }
 
   /** Takes bytes just read from one stream; resolves when there is room for more. */
   async write(stream: StreamName, chunk: Uint8Array): Promise<void> {
-    const held = this.#held[stream];
-    const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-    const tail = incompleteTailLength(bytes);
-    this.#held[stream] = bytes.slice(bytes.length - tail);
-    this.#accept(stream, bytes.subarray(0, bytes.length - tail));
+    this.#accept(stream, this.#characters[stream].take(chunk));
     while (this.#isFull() && !this.#fenced) await this.#roomMade.promise;
-    // Nothing is kept of what comes now: a program that floods its output is not worth a core of this service.
-    if (this.#droppedBytes > 0) await delay(DROPPING_PAUSE_MS);
+    const isInPieces = chunk.length < SMALL_BYTES && this.#buffer.byteLength >= SMALL_BYTES;
+    if (this.#droppedBytes > 0 || isInPieces) await delay(READ_PAUSE_MS);
   }
 
   /** One stream has ended: what was held back for the rest of a character will not be completed. */
   endStream(stream: StreamName): void {
-    const held = this.#held[stream];
-    this.#held[stream] = EMPTY;
-    this.#accept(stream, held);
+    this.#accept(stream, this.#characters[stream].takeRest());
   }
 
   /**
@@ -143,7 +128,10 @@ export class LogCollector {
   }
 
   #isFull(): boolean {
-    return this.#bufferedBytes >= BUFFER_MAX_BYTES || this.#frames.length >= BUFFER_MAX_FRAMES;
+    return (
+      this.#buffer.byteLength + this.#spool.underWayBytes >= BUFFER_MAX_BYTES ||
+      this.#buffer.length >= BUFFER_MAX_FRAMES
+    );
   }
 
   #accept(stream: StreamName, bytes: Uint8Array): void {
@@ -153,14 +141,13 @@ export class LogCollector {
     const kept = this.#droppedBytes > 0 ? 0 : Math.min(room, bytes.length);
     this.#droppedBytes += bytes.length - kept;
     this.#acceptedBytes += kept;
-    // A copy of its own size: a small view would keep the whole of the reader's buffer alive.
-    if (kept > 0) this.#frames.push({ stream, bytes: bytes.slice(0, kept) });
-    this.#bufferedBytes += kept;
+    if (kept > 0) this.#buffer.push({ stream, bytes: bytes.subarray(0, kept) });
     this.#wake();
   }
 
   #wake(): void {
     this.#wakePump.resolve();
+    this.#sendAhead();
     if (this.#pump === null && !this.#fenced && this.#hasWork()) this.#pump = this.#run();
   }
 
@@ -169,7 +156,8 @@ export class LogCollector {
     try {
       while (!this.#fenced && this.#hasWork()) {
         await this.#gather();
-        await this.#sendNext();
+        this.#sendNext();
+        await this.#settleAll();
       }
     } catch (error) {
       this.#failure = { thrown: error };
@@ -180,7 +168,7 @@ export class LogCollector {
   }
 
   #hasWork(): boolean {
-    return this.#bufferedBytes > 0 || this.#mustMarkGap();
+    return this.#buffer.byteLength > 0 || this.#mustMarkGap();
   }
 
   /** A gap is marked as soon as it begins, and once more at the end with the final count. */
@@ -192,7 +180,7 @@ export class LogCollector {
   /** Waits until the next entry is due; at once where the program waits for room. */
   async #gather(): Promise<void> {
     const dueAtMs = this.#lastSentAtMs + BATCH_INTERVAL_MS;
-    while (!this.#closing && this.#bufferedBytes < ENTRY_TARGET_BYTES && !this.#isFull()) {
+    while (!this.#closing && this.#buffer.byteLength < ENTRY_TARGET_BYTES && !this.#isFull()) {
       const waitMs = dueAtMs - this.#now();
       if (waitMs <= 0) return;
       this.#wakePump = Promise.withResolvers();
@@ -202,33 +190,61 @@ export class LogCollector {
     }
   }
 
-  async #sendNext(): Promise<void> {
+  #sendNext(): void {
     const body = this.#takeBody();
+    countStreamedBytes(COPIES * bodyByteLength(body));
     this.#storedBytes += bodyByteLength(body);
     this.#lastSentAtMs = this.#now();
     const seq = ++this.#seq;
-    const entry = { seq, body, log: this.size, answeredAtMs: Number.POSITIVE_INFINITY };
-    this.#spool.push(entry);
-    this.#spoolBytes += bodyByteLength(body);
-    await this.#send(entry);
-    entry.answeredAtMs = this.#now();
-    this.#trimSpool(entry.answeredAtMs);
+    const log = this.size;
+    const answer = this.#options.append(seq, body, log);
+    // Awaited in its turn; where the run is given up before, a failure is nobody's.
+    answer.catch(() => undefined);
+    this.#spool.add({ seq, body, log, answer, isAhead: this.#spool.underWay.length > 0 });
+  }
+
+  /** Sends after what is under way what has nothing to wait for. */
+  #sendAhead(): void {
+    const worthBytes = this.#closing ? 1 : ENTRY_MAX_BYTES;
+    const { underWay } = this.#spool;
+    while (
+      underWay.length > 0 &&
+      underWay.length < MAX_UNDER_WAY &&
+      this.#buffer.byteLength >= worthBytes
+    )
+      this.#sendNext();
+  }
+
+  async #settleAll(): Promise<void> {
+    for (;;) {
+      const [entry] = this.#spool.underWay;
+      if (entry === undefined) return;
+      await this.#settle(entry);
+      // Given up, with all that came after it.
+      if (this.#spool.underWay[0] !== entry) return;
+      this.#spool.shift(this.#now());
+      this.#makeRoom();
+      this.#sendAhead();
+    }
   }
 
   #takeBody(): LogBody {
-    if (this.#bufferedBytes === 0) return { kind: "gap", droppedBytes: this.#droppedBytes };
-    const frames = takeFrames(this.#frames, ENTRY_MAX_BYTES);
-    this.#bufferedBytes -= framesByteLength(frames);
+    if (this.#buffer.byteLength === 0) return { kind: "gap", droppedBytes: this.#droppedBytes };
+    const frames = this.#buffer.take(ENTRY_MAX_BYTES);
     this.#makeRoom();
     return { kind: "frames", frames };
   }
 
-  async #send(entry: SentEntry): Promise<void> {
-    const answer = await this.#options.append(entry.seq, entry.body, entry.log);
-    if (answer.kind === "refused") return this.#truncate(entry);
+  /** Sees to it that an entry is stored, those before it being stored. */
+  async #settle(entry: SentEntry<CollectorAnswer>): Promise<void> {
+    let answer = await entry.answer;
+    // It has come before one that had to be sent again.
+    if (answer.kind === "behind" && entry.isAhead)
+      answer = await this.#options.append(entry.seq, entry.body, entry.log);
+    if (answer.kind === "refused") return await this.#truncate(entry);
     const isStored =
       answer.kind === "stored" ||
-      (answer.kind === "behind" && (await this.resendAfter(answer.lastSeq)));
+      (answer.kind === "behind" && (await this.#resend(answer.lastSeq, entry.seq)));
     if (!isStored) this.#fence();
     else if (entry.body.kind === "gap") this.#markedDroppedBytes = entry.body.droppedBytes;
   }
@@ -238,8 +254,12 @@ export class LogCollector {
    * log is whole again; it is not where they are no longer remembered.
    */
   async resendAfter(lastSeq: number): Promise<boolean> {
-    const lost = this.#spool.filter((sent) => sent.seq > lastSeq);
-    if (lost[0]?.seq !== lastSeq + 1) return false;
+    return await this.#resend(lastSeq, this.#seq);
+  }
+
+  async #resend(lastSeq: number, untilSeq: number): Promise<boolean> {
+    const lost = this.#spool.between(lastSeq, untilSeq);
+    if (lost === null) return false;
     for (const { seq, body, log } of lost) {
       const answer = await this.#options.append(seq, body, log);
       if (answer.kind !== "stored") return false;
@@ -247,35 +267,27 @@ export class LogCollector {
     return true;
   }
 
-  /** The log ends before `entry`: it was not stored, and what waits behind it is dropped with it. */
-  #truncate(entry: SentEntry): void {
-    this.#spool = this.#spool.filter((sent) => sent !== entry);
-    this.#spoolBytes -= bodyByteLength(entry.body);
-    this.#seq--;
-    if (entry.body.kind === "gap") this.#isGapRefused = true;
-    this.#storedBytes -= bodyByteLength(entry.body);
-    this.#droppedBytes += bodyByteLength(entry.body) + this.#bufferedBytes;
-    this.#frames = [];
-    this.#bufferedBytes = 0;
-    this.#makeRoom();
-  }
-
-  #trimSpool(nowMs: number): void {
-    for (;;) {
-      const [oldest] = this.#spool;
-      if (oldest === undefined) return;
-      const isOld = nowMs - oldest.answeredAtMs > SPOOL_KEEP_MS;
-      if (!isOld && this.#spoolBytes <= SPOOL_MAX_BYTES) return;
-      this.#spool.shift();
-      this.#spoolBytes -= bodyByteLength(oldest.body);
+  /** The log ends before `entry`: it was not stored, and what is under way or waits behind it is dropped with it. */
+  async #truncate(entry: SentEntry<CollectorAnswer>): Promise<void> {
+    const dropped = this.#spool.takeUnderWay();
+    // Its seq is given to another entry: nothing that was sent with it, or after it, may still arrive.
+    await Promise.allSettled(dropped.map(({ answer }) => answer));
+    for (const { body } of dropped) {
+      if (body.kind === "gap") this.#isGapRefused = true;
+      this.#storedBytes -= bodyByteLength(body);
+      this.#droppedBytes += bodyByteLength(body);
     }
+    this.#seq = entry.seq - 1;
+    this.#droppedBytes += this.#buffer.byteLength;
+    this.#buffer.clear();
+    this.#makeRoom();
   }
 
   #fence(): void {
     if (this.#fenced) return;
     this.#fenced = true;
-    this.#frames = [];
-    this.#bufferedBytes = 0;
+    this.#spool.takeUnderWay();
+    this.#buffer.clear();
     this.#makeRoom();
     this.#options.onFenced();
   }
@@ -284,10 +296,4 @@ export class LogCollector {
     this.#roomMade.resolve();
     this.#roomMade = Promise.withResolvers();
   }
-}
-
-const EMPTY = new Uint8Array(0);
-
-function bodyByteLength(body: LogBody): number {
-  return body.kind === "frames" ? framesByteLength(body.frames) : 0;
 }

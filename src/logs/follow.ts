@@ -1,40 +1,34 @@
 import type { JobRecord } from "../jobs/job.ts";
-import {
-  compareEntryIds,
-  entryByteLength,
-  type EntryId,
-  entryIdAfter,
-  type LogEntry,
-} from "../jobs/log-entry.ts";
-import type { Store } from "../store/store.ts";
-import { createEventCutter, type EventId, type EventOptions, type LogEvent } from "./events.ts";
-import type { LogHub, LogReader } from "./hub.ts";
+import { entryByteLength, type EntryId, entryIdAfter, type LogEntry } from "../jobs/log-entry.ts";
+import { type AttemptSelection, firstEntry, lastEpoch } from "./attempt-selection.ts";
+import { createEventCutter, type EventCutter } from "./cutter.ts";
+import type { EventId, EventOptions, EventSink } from "./events.ts";
+import type { LogHub } from "./hub.ts";
 
 /*
  * A log as a live stream of events: history first, then what comes, without a gap or a duplicate between the two,
  * because both are the same reads of the same entries. Pull-based: nothing is read that the client has not asked for.
  */
 
-/** A snapshot reads the store in pages of about this size; it hands on the bytes as they are. */
-const SNAPSHOT_PAGE_BYTES = 256 * 1024;
-/** Events become many times the size of what was printed, so a step is a few at a time. */
-const STEP_EVENTS = 500;
+/**
+ * Makes the events of one step, `Events`, of what `give` hands to its sink; null where it hands on nothing. Synchronous.
+ * Events become many times the size of what was printed, so a sink is full after a few.
+ */
+type FrameStep<Events> = (give: (sink: EventSink) => void) => Events | null;
 
-/** Which attempts a reader sees: the latest, the n-th, or all of them in order. */
-export type AttemptSelection = "latest" | "all" | number;
-
-export interface FollowRequest extends EventOptions {
+export interface FollowRequest<Events> extends EventOptions {
   readonly id: string;
   readonly attempt: AttemptSelection;
   /** The last event that the client has; null: from the start. */
   readonly after: EventId | null;
   /** Without an event for this long, a heartbeat is yielded. */
   readonly heartbeatMs: number;
+  readonly frame: FrameStep<Events>;
 }
 
 /** Some events, or a sign that nothing happened for a while. */
-export type FollowStep =
-  | { readonly kind: "events"; readonly events: readonly LogEvent[] }
+export type FollowStep<Events> =
+  | { readonly kind: "events"; readonly events: Events }
   /** The client's position no longer exists: what follows starts the current attempt anew. */
   | { readonly kind: "reset" }
   | { readonly kind: "heartbeat" };
@@ -55,20 +49,21 @@ interface Start {
  * Opens a stream on the log of `record`. Resolves to FINISHED where a client only reconnects to a stream that has ended.
  * The generator returns after the end event, when the job is removed, or, once all there is has been read, after `signal`.
  */
-export async function followLog(
+export async function followLog<Events>(
   hub: LogHub,
   record: JobRecord,
-  request: FollowRequest,
+  request: FollowRequest<Events>,
   signal: AbortSignal,
-): Promise<typeof FINISHED | AsyncGenerator<FollowStep, FollowEnd>> {
+): Promise<typeof FINISHED | AsyncGenerator<FollowStep<Events>, FollowEnd>> {
   const start = await findStart(hub, record, request);
-  return start === FINISHED ? FINISHED : follow(hub, request, { start, record, signal });
+  if (start === FINISHED) return FINISHED;
+  return follow(hub, request, { start, lastEpoch: lastEpoch(record, request.attempt), signal });
 }
 
 async function findStart(
   hub: LogHub,
   record: JobRecord,
-  request: FollowRequest,
+  request: Pick<FollowRequest<unknown>, "id" | "attempt" | "after">,
 ): Promise<Start | typeof FINISHED> {
   const first = firstEntry(record, request.attempt);
   const fresh = { from: first, skipBytes: 0, isReset: false };
@@ -84,114 +79,103 @@ async function findStart(
   return { from: entryIdAfter(after), skipBytes: 0, isReset: false };
 }
 
-/** Where the selected attempts begin. */
-function firstEntry(record: JobRecord, attempt: AttemptSelection): EntryId {
-  if (attempt === "all") return { epoch: 0, seq: 0 };
-  const epoch = attempt === "latest" ? record.epochs.at(-1) : record.epochs[attempt - 1];
-  return { epoch: epoch ?? 0, seq: 0 };
-}
-
-/** The epoch that a reader of one given attempt stops after; null when it goes on to the log's end, whatever comes. */
-function lastEpoch(record: JobRecord, attempt: AttemptSelection): number | null {
-  return typeof attempt === "number" ? (record.epochs[attempt - 1] ?? null) : null;
-}
-
 interface FollowState {
   readonly start: Start;
-  readonly record: JobRecord;
+  /** Not the record: a stream may last for hours, and a record may hold a megabyte of stdin. */
+  readonly lastEpoch: number | null;
   readonly signal: AbortSignal;
 }
 
-async function* follow(
+async function* follow<Events>(
   hub: LogHub,
-  request: FollowRequest,
+  request: FollowRequest<Events>,
   state: FollowState,
-): AsyncGenerator<FollowStep, FollowEnd> {
-  if (state.start.isReset) yield { kind: "reset" };
+): AsyncGenerator<FollowStep<Events>, FollowEnd> {
+  const { start, lastEpoch: last, signal } = state;
+  if (start.isReset) yield { kind: "reset" };
   const reader = hub.open(request.id);
+  const steps = new Steps(request, start.skipBytes);
+  let { from } = start;
+  let quietSinceMs = performance.now();
   try {
-    return yield* readOn(reader, request, state);
+    for (;;) {
+      // Asked before the read: a server that stops lets its readers have all there is.
+      const isStopping = signal.aborted;
+      const quietMs = performance.now() - quietSinceMs;
+      const entries = await reader.next(from, Math.max(request.heartbeatMs - quietMs, 0), signal);
+      if (entries === "gone") return "over";
+      const page = upToLast(entries, last);
+      steps.enter(page);
+      for (let events = steps.next(); events !== null; events = steps.next()) {
+        yield { kind: "events", events };
+        quietSinceMs = performance.now();
+      }
+      const lastRead = page.at(-1);
+      if (lastRead !== undefined) {
+        if (isLast(lastRead, last)) return "over";
+        from = entryIdAfter(lastRead);
+        continue;
+      }
+      if (isStopping) return "stopped";
+      if (performance.now() - quietSinceMs < request.heartbeatMs) continue;
+      yield { kind: "heartbeat" };
+      quietSinceMs = performance.now();
+    }
   } finally {
     reader.close();
   }
 }
 
-async function* readOn(
-  reader: LogReader,
-  request: FollowRequest,
-  { start, record, signal }: FollowState,
-): AsyncGenerator<FollowStep, FollowEnd> {
-  const cutter = createEventCutter(request);
-  let { from, skipBytes } = start;
-  let quietSinceMs = performance.now();
-  let isOver = false;
-  function* eventsOf(entries: readonly LogEntry[]): Generator<LogEvent> {
-    for (const entry of entries) {
-      yield* cutter.push(entry, skipBytes);
-      skipBytes = 0;
-      from = entryIdAfter(entry);
-      isOver = isLast(entry, record, request.attempt);
-      if (isOver) return;
-    }
+/** Makes the steps of one stream. One object for all of them: an idle stream is to hold little. */
+class Steps<Events> {
+  readonly #cutter: EventCutter;
+  readonly #frame: FrameStep<Events>;
+  #entries: readonly LogEntry[] = [];
+  #index = 0;
+  #isInside = false;
+  /** Of the first entry, what the client has. */
+  #skipBytes: number;
+
+  constructor(request: FollowRequest<Events>, skipBytes: number) {
+    this.#cutter = createEventCutter(request);
+    this.#frame = request.frame;
+    this.#skipBytes = skipBytes;
   }
 
-  for (;;) {
-    // Asked before the read: a server that stops lets its readers have all there is.
-    const isStopping = signal.aborted;
-    const quietMs = performance.now() - quietSinceMs;
-    const entries = await reader.next(from, Math.max(request.heartbeatMs - quietMs, 0), signal);
-    if (entries === "gone") return "over";
-    for (const events of inSteps(eventsOf(entries))) {
-      yield { kind: "events", events };
-      quietSinceMs = performance.now();
-    }
-    if (isOver) return "over";
-    if (entries.length > 0) continue;
-    if (isStopping) return "stopped";
-    if (performance.now() - quietSinceMs < request.heartbeatMs) continue;
-    yield { kind: "heartbeat" };
-    quietSinceMs = performance.now();
+  /** Goes on to the entries that follow; of those before there are no more steps. */
+  enter(entries: readonly LogEntry[]): void {
+    this.#entries = entries;
+    this.#index = 0;
   }
+
+  /** null: the entries have no more. */
+  next(): Events | null {
+    while (this.#index < this.#entries.length) {
+      const events = this.#frame(this.#give);
+      if (events !== null) return events;
+    }
+    this.#entries = [];
+    return null;
+  }
+
+  readonly #give = (sink: EventSink): void => {
+    while (!sink.isFull) {
+      const entry = this.#entries[this.#index];
+      if (entry === undefined) return;
+      if (!this.#isInside) this.#cutter.enter(entry, this.#skipBytes);
+      this.#skipBytes = 0;
+      this.#isInside = this.#cutter.cut(sink);
+      if (!this.#isInside) this.#index++;
+    }
+  };
 }
 
-function* inSteps(events: Iterable<LogEvent>): Generator<LogEvent[]> {
-  let step: LogEvent[] = [];
-  for (const event of events) {
-    step.push(event);
-    if (step.length < STEP_EVENTS) continue;
-    yield step;
-    step = [];
-  }
-  if (step.length > 0) yield step;
+function upToLast(entries: readonly LogEntry[], last: number | null): readonly LogEntry[] {
+  const index = entries.findIndex((entry) => isLast(entry, last));
+  return index === -1 ? entries : entries.slice(0, index + 1);
 }
 
 /** A reader of one given attempt stops at the border to the next, whose marker tells why it ended. */
-function isLast(entry: LogEntry, record: JobRecord, attempt: AttemptSelection): boolean {
-  const last = lastEpoch(record, attempt);
+function isLast(entry: LogEntry, last: number | null): boolean {
   return entry.kind === "end" || (last !== null && entry.epoch > last);
-}
-
-/** Bytes of a snapshot's stream, in pages: what the log holds at the moment of the call, program output only. */
-export async function* readSnapshot(
-  store: Pick<Store, "readLog" | "lastEntryId">,
-  record: JobRecord,
-  request: Pick<FollowRequest, "attempt" | "stream">,
-): AsyncGenerator<Uint8Array> {
-  const until = await store.lastEntryId(record.id);
-  // An attempt that begins while this one is being read is not part of it.
-  const latest = request.attempt === "latest" ? record.epochs.at(-1) : undefined;
-  const lastSelected = latest ?? lastEpoch(record, request.attempt);
-  let from = firstEntry(record, request.attempt);
-  while (until !== null && compareEntryIds(from, until) <= 0) {
-    const entries = await store.readLog({ id: record.id, from, maxBytes: SNAPSHOT_PAGE_BYTES });
-    for (const entry of entries) {
-      if (compareEntryIds(entry, until) > 0) return;
-      if (lastSelected !== null && entry.epoch > lastSelected) return;
-      from = entryIdAfter(entry);
-      if (entry.kind !== "frames") continue;
-      for (const frame of entry.frames)
-        if (request.stream === undefined || frame.stream === request.stream) yield frame.bytes;
-    }
-    if (entries.length === 0) return;
-  }
 }

@@ -1,14 +1,14 @@
 import { AppError } from "../errors.ts";
 import {
   compareEntryIds,
-  entryByteLength,
   type EntryId,
   entryIdBefore,
+  entryMemoryBytes,
   type LogEntry,
 } from "../jobs/log-entry.ts";
 import { pause } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
-import { startWaiting, type Waiter } from "../store/waiter.ts";
+import { Patience } from "./patience.ts";
 import { EntryRing } from "./ring.ts";
 
 /*
@@ -21,8 +21,15 @@ import { EntryRing } from "./ring.ts";
 const RING_BYTES = 256 * 1024;
 /** A reader's page stays in memory for as long as its client does not read. */
 const PAGE_BYTES = 64 * 1024;
-/** After a page of the log's end that is smaller than this there is most likely no more. */
-const SHORT_PAGE_BYTES = PAGE_BYTES / 2;
+/** What is read on at the ring's end, for all. An entry is of 64 KiB, and its objects, at most. */
+const RING_PAGE_BYTES = 200 * 1024;
+const ENTRY_MAX_BYTES = 66 * 1024;
+/**
+ * After all readers of a log were given something, they rest for so long each, and get what comes meanwhile at once. To
+ * serve one takes about as long: a log that a thousand follow takes half of a core, and not all there is.
+ */
+const REST_MS_PER_READER = 0.02;
+const MAX_REST_MS = 50;
 /** A store that is away is asked again this often. */
 const OUTAGE_PAUSE_MS = 500;
 /** A log that stays quiet is looked at this often, for the job may have been removed. */
@@ -53,6 +60,13 @@ export interface LogReader {
 
 type Entries = readonly LogEntry[] | "gone";
 
+/** Who waits, and for how long. */
+interface Wait {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly reader: SharedReader;
+}
+
 /** One hub serves all the readers that a process has of a store. Tests look at a quiet log more often. */
 export function createLogHub(store: HubStore, quietLookMs = QUIET_LOOK_MS): LogHub {
   const logs = new Map<string, SharedLog>();
@@ -67,20 +81,49 @@ export function createLogHub(store: HubStore, quietLookMs = QUIET_LOOK_MS): LogH
       const log = logs.get(jobId) ?? new SharedLog(store, jobId, quietLookMs);
       logs.set(jobId, log);
       log.readers += 1;
-      let isOpen = true;
-      return {
-        next: (from, timeoutMs, signal) => log.next(from, timeoutMs, signal),
-        close() {
-          if (!isOpen) return;
-          isOpen = false;
-          log.readers -= 1;
-          if (log.readers > 0) return;
-          logs.delete(jobId);
-          log.close();
-        },
-      };
+      return new SharedReader(log, () => {
+        log.readers -= 1;
+        if (log.readers > 0) return;
+        logs.delete(jobId);
+        log.close();
+      });
     },
   };
+}
+
+class SharedReader implements LogReader {
+  readonly #log: SharedLog;
+  readonly #onClose: () => void;
+  #isOpen = true;
+  /** Kept from one call to the next; calls that overlap have one each. */
+  #patience: Patience | null = null;
+
+  constructor(log: SharedLog, onClose: () => void) {
+    this.#log = log;
+    this.#onClose = onClose;
+  }
+
+  next(from: EntryId, timeoutMs: number, signal: AbortSignal): Promise<Entries> {
+    return this.#log.next(from, { timeoutMs, signal, reader: this });
+  }
+
+  takePatience(): Patience {
+    const patience = this.#patience ?? new Patience();
+    this.#patience = null;
+    return patience;
+  }
+
+  giveBack(patience: Patience): void {
+    if (this.#isOpen && this.#patience === null) this.#patience = patience;
+    else patience.close();
+  }
+
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#patience?.close();
+    this.#onClose();
+  }
 }
 
 /** The log of one job, for all who read it. */
@@ -90,13 +133,16 @@ class SharedLog {
   readonly #id: string;
   readonly #quietLookMs: number;
   readonly #closed = new AbortController();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Set<Patience>();
   /** Begins where the first reader does, and follows the one that is furthest. */
   #ring: EntryRing | null = null;
   /** The read at the ring's end that is under way. */
   #reading: Promise<"more" | "nothing" | "gone"> | null = null;
-  /** Nothing is known to follow the ring, and the one wait for more is not over. */
+  /** Nothing was found to follow the ring: what comes next is waited for, and not read in vain before. */
+  #isCurrent = false;
+  /** The one wait for what follows the ring is not over. */
   #isQuiet = false;
+  #restUntilMs = 0;
 
   constructor(store: HubStore, id: string, quietLookMs: number) {
     this.#store = store;
@@ -113,17 +159,26 @@ class SharedLog {
   }
 
   /** LogReader.next */
-  async next(from: EntryId, timeoutMs: number, signal: AbortSignal): Promise<Entries> {
+  async next(from: EntryId, wait: Wait): Promise<Entries> {
+    const { signal } = wait;
     const ring = (this.#ring ??= new EntryRing(from, RING_BYTES));
     for (;;) {
-      if (ring.startsAfter(from)) return await this.#nextFromStore(from, timeoutMs, signal);
+      if (ring.startsAfter(from)) return await this.#nextFromStore(from, wait);
       const page = ring.page(from, PAGE_BYTES);
       if (page.length > 0) return page;
+      if (this.#isCurrent && !ring.endsBefore(from) && !signal.aborted)
+        void this.#stayQuiet(ring, { isAway: false });
       if (this.#isQuiet && !signal.aborted) {
-        await this.#untilNews(timeoutMs, signal);
-        return [];
+        const patience = wait.reader.takePatience();
+        this.#waiters.add(patience);
+        await patience.wait(wait.timeoutMs, signal);
+        this.#waiters.delete(patience);
+        wait.reader.giveBack(patience);
+        return ring.startsAfter(from) ? [] : ring.page(from, PAGE_BYTES);
       }
-      this.#reading ??= this.#readOn(ring).finally(() => {
+      // Who is further on than the ring does not read on with the others, but begins it anew below.
+      const maxBytes = ring.endsBefore(from) ? PAGE_BYTES : RING_PAGE_BYTES;
+      this.#reading ??= this.#readOn(ring, maxBytes).finally(() => {
         this.#reading = null;
       });
       const found = await this.#reading;
@@ -134,37 +189,38 @@ class SharedLog {
     }
   }
 
-  async #untilNews(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const waiter = startWaiting(timeoutMs, signal, () => this.#waiters.delete(waiter));
-    this.#waiters.add(waiter);
-    await waiter.done;
-  }
-
   /** Reads what follows the ring, for everybody. */
-  async #readOn(ring: EntryRing): Promise<"more" | "nothing" | "gone"> {
+  async #readOn(ring: EntryRing, maxBytes: number): Promise<"more" | "nothing" | "gone"> {
     const { end } = ring;
-    const entries = await this.#read(end);
+    const entries = await this.#read(end, maxBytes);
     if (entries === "gone") return "gone";
+    // A ring that began anew in the meantime has no place for these.
+    if (compareEntryIds(ring.end, end) !== 0) return "more";
     if (entries !== "away" && entries.length > 0) {
-      // A ring that began anew in the meantime has no place for these.
-      if (compareEntryIds(ring.end, end) !== 0) return "more";
       ring.push(entries);
-      // Most likely that was all: the wait, which ends at once where it was not, spares a read that finds nothing.
-      const bytes = entries.reduce((total, entry) => total + entryByteLength(entry), 0);
-      if (bytes < SHORT_PAGE_BYTES) void this.#stayQuiet(ring.end, { isAway: false });
+      const bytes = entries.reduce((total, entry) => total + entryMemoryBytes(entry), 0);
+      // Another entry would have had its place.
+      this.#isCurrent = bytes <= maxBytes - ENTRY_MAX_BYTES;
       return "more";
     }
-    void this.#stayQuiet(end, { isAway: entries === "away" });
+    void this.#stayQuiet(ring, { isAway: entries === "away" });
     return "nothing";
   }
 
-  /** The one wait for what comes after `end`, unless there is one already. */
-  async #stayQuiet(end: EntryId, { isAway }: { readonly isAway: boolean }): Promise<void> {
+  /** The one wait for what comes after the ring, unless there is one already. */
+  async #stayQuiet(ring: EntryRing, { isAway }: { readonly isAway: boolean }): Promise<void> {
     if (this.#isQuiet) return;
     this.#isQuiet = true;
+    const { end } = ring;
     const timeoutMs = isAway ? OUTAGE_PAUSE_MS : this.#quietLookMs;
-    await this.#untilMore(end, { isAway, timeoutMs }, this.#closed.signal);
+    const restMs = this.#restUntilMs - performance.now();
+    if (restMs >= 1) await pause(restMs, this.#closed.signal);
+    const entry = await this.#untilMore(end, { isAway, timeoutMs }, this.#closed.signal);
     this.#isQuiet = false;
+    this.#isCurrent = entry !== null && compareEntryIds(ring.end, end) === 0;
+    if (entry !== null && this.#isCurrent) ring.push([entry]);
+    const restMsOfAll = Math.min(this.#waiters.size * REST_MS_PER_READER, MAX_REST_MS);
+    this.#restUntilMs = performance.now() + restMsOfAll;
     for (const waiter of this.#waiters) waiter.wake();
   }
 
@@ -172,19 +228,19 @@ class SharedLog {
    * For a reader that is behind the ring. All of it goes by what the store holds now: one that lost its tail may end
    * before the ring begins, and to go on in the ring would skip what is yet to come again in between.
    */
-  async #nextFromStore(from: EntryId, timeoutMs: number, signal: AbortSignal): Promise<Entries> {
-    const entries = await this.#read(from);
+  async #nextFromStore(from: EntryId, { timeoutMs, signal }: Wait): Promise<Entries> {
+    const entries = await this.#read(from, PAGE_BYTES);
     if (entries === "gone") return "gone";
     if (entries !== "away" && entries.length > 0) return entries;
-    if (!signal.aborted)
-      await this.#untilMore(from, { isAway: entries === "away", timeoutMs }, signal);
-    return [];
+    if (signal.aborted) return [];
+    const entry = await this.#untilMore(from, { isAway: entries === "away", timeoutMs }, signal);
+    return entry === null ? [] : [entry];
   }
 
-  async #read(from: EntryId): Promise<Entries | "away"> {
+  async #read(from: EntryId, maxBytes: number): Promise<Entries | "away"> {
     const id = this.#id;
     try {
-      const entries = await this.#store.readLog({ id, from, maxBytes: PAGE_BYTES });
+      const entries = await this.#store.readLog({ id, from, maxBytes });
       return entries.length === 0 && (await this.#store.get(id)) === null ? "gone" : entries;
     } catch (error) {
       if (error instanceof AppError && error.code === "store_unavailable") return "away";
@@ -196,12 +252,12 @@ class SharedLog {
     from: EntryId,
     { isAway, timeoutMs }: { readonly isAway: boolean; readonly timeoutMs: number },
     signal: AbortSignal,
-  ): Promise<void> {
-    if (isAway) await pause(Math.min(timeoutMs, OUTAGE_PAUSE_MS), signal);
-    else
-      await this.#store.waitForEntries(
-        { id: this.#id, after: entryIdBefore(from), timeoutMs },
-        signal,
-      );
+  ): Promise<LogEntry | null> {
+    if (!isAway) {
+      const after = entryIdBefore(from);
+      return await this.#store.waitForEntries({ id: this.#id, after, timeoutMs }, signal);
+    }
+    await pause(Math.min(timeoutMs, OUTAGE_PAUSE_MS), signal);
+    return null;
   }
 }

@@ -14,6 +14,29 @@ export function incompleteTailLength(bytes: Uint8Array): number {
   return 0;
 }
 
+const EMPTY = new Uint8Array(0);
+
+/** Cuts what is read of a stream at characters. */
+export class WholeCharacters {
+  /** The beginning of a character whose rest has not been read yet. */
+  #held: Uint8Array = EMPTY;
+
+  /** All characters that `chunk` completes; a view of it where that is possible. */
+  take(chunk: Uint8Array): Uint8Array {
+    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    const end = bytes.length - incompleteTailLength(bytes);
+    this.#held = end === bytes.length ? EMPTY : bytes.slice(end);
+    return bytes.subarray(0, end);
+  }
+
+  /** The stream has ended: what is left will not be completed. */
+  takeRest(): Uint8Array {
+    const held = this.#held;
+    this.#held = EMPTY;
+    return held;
+  }
+}
+
 export function isContinuation(byte: number): boolean {
   return (byte & 0xc0) === 0x80;
 }

@@ -26,6 +26,11 @@ export interface PipeReader {
 /** O_CLOEXEC, the same number on x86_64 and aarch64 (asm-generic/fcntl.h). */
 const O_CLOEXEC = 0o2000000;
 
+/** linux/fcntl.h */
+const F_SETPIPE_SZ = 1031;
+/** Four times what a pipe holds by default: its writer need not wait while a reader takes its time to read more at once. */
+const CAPACITY_BYTES = 256 * 1024;
+
 /** glibc's name, then musl's. */
 const C_LIBRARIES = ["libc.so.6", "libc.so"];
 
@@ -40,6 +45,7 @@ function loadLibrary() {
     try {
       return dlopen(name, {
         pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
+        fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
         memfd_create: { args: [FFIType.cstring, FFIType.u32], returns: FFIType.i32 },
       }).symbols;
     } catch (error) {
@@ -87,6 +93,9 @@ export function openFilledFile(bytes: Uint8Array): number {
  * would leak 200), and `new net.Socket({fd})` hangs on a pipe.
  */
 export function readPipe(readFd: number): PipeReader {
+  library ??= loadLibrary();
+  // May fail: an unprivileged user's pipes share a budget. Then it holds what pipes hold anyway.
+  library.fcntl(readFd, F_SETPIPE_SZ, CAPACITY_BYTES);
   const reader = Bun.file(readFd).stream().getReader();
   let open = true;
   const release = () => {

@@ -216,7 +216,7 @@ export interface Store {
    */
   waitForWork(timeoutMs: number, signal: AbortSignal): Promise<void>;
 
-  /** Adds one entry to the log of a job this owner holds (I6). One call in flight per job. Wakes waitForEntries. */
+  /** Adds one entry to the log of a job this owner holds (I6). Calls may overlap; then they come in order. Wakes waitForEntries. */
   append(request: AppendRequest): Promise<AppendAnswer>;
 
   /** Renews the leases of `held` (even one that has run out, as long as nobody swept it), and those of `unfinished`. */
@@ -259,16 +259,13 @@ export interface Store {
 
   /**
    * Resolves as soon as the log of `id` holds an entry after `after` (null: any entry), after `timeoutMs`, or when
-   * `signal` fires. Never rejects; may resolve for nothing. Costs no connection and no thread per caller.
+   * `signal` fires. To that entry if it is at hand and the only one, so that it need not be read; else to null, which says
+   * nothing. Never rejects. Costs no connection and no thread per caller.
    */
   waitForEntries(
-    request: {
-      readonly id: string;
-      readonly after: EntryId | null;
-      readonly timeoutMs: number;
-    },
+    request: { readonly id: string; readonly after: EntryId | null; readonly timeoutMs: number },
     signal: AbortSignal,
-  ): Promise<void>;
+  ): Promise<LogEntry | null>;
 
   /** Ids of ended jobs that finished before now - `olderThanMs`, oldest first, at most `limit`. */
   expired(request: {

@@ -184,10 +184,11 @@ export async function eventually<T>(
 }
 
 /** Fails the test unless `wait` ends promptly. */
-export async function expectPrompt(wait: Promise<void>): Promise<void> {
+export async function expectPrompt<T>(wait: Promise<T>): Promise<T> {
   const startMs = performance.now();
-  await wait;
+  const value = await wait;
   expect(performance.now() - startMs).toBeLessThan(PROMPT_MS);
+  return value;
 }
 
 /** A signal for waits that no test aborts. */

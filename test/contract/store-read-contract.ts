@@ -105,8 +105,8 @@ export function readLogContract(harness: StoreHarness): void {
   });
 
   describe("waitForEntries", () => {
-    const waitOn = async (id: string, after: { epoch: number; seq: number } | null, on = store) =>
-      await on.waitForEntries({ id, after, timeoutMs: NEVER_MS }, neverAborted());
+    const waitOn = (id: string, after: { epoch: number; seq: number } | null, on = store) =>
+      on.waitForEntries({ id, after, timeoutMs: NEVER_MS }, neverAborted());
 
     test("wakes on claim, append and finish", async () => {
       const { id } = await store.submit(newJob());
@@ -136,6 +136,18 @@ export function readLogContract(harness: StoreHarness): void {
       await appendText(store, lease, { seq: 1, text: "a" });
       await expectPrompt(waitOn(id, { epoch, seq: 0 }));
       await expectPrompt(waitOn(id, { epoch: epoch - 1, seq: 40 }));
+    });
+
+    test("gives the entry that it waited for, unless there is more to read", async () => {
+      const lease = await runningJob(store);
+      const { id, epoch } = lease;
+      for (const seq of [1, 2]) {
+        const wait = waitOn(id, { epoch, seq: seq - 1 });
+        await appendText(store, lease, { seq, text: `entry ${seq}` });
+        const [entry] = await store.readLog({ id, from: { epoch, seq }, maxBytes: 1 });
+        expect(await expectPrompt(wait)).toEqual(entry ?? null);
+      }
+      expect(await expectPrompt(waitOn(id, { epoch, seq: 0 }))).toBeNull();
     });
 
     test("ends by its timeout and by its signal", async () => {

@@ -187,7 +187,7 @@ export function submitContract(harness: StoreHarness): void {
     test("close ends waits, is idempotent, and later calls reject", async () => {
       const { id } = await store.submit(newJob());
       await claimAny(store);
-      const waits = [
+      const waits: readonly Promise<unknown>[] = [
         store.waitForWork(NEVER_MS, neverAborted()),
         store.waitForEntries({ id: "none", after: null, timeoutMs: NEVER_MS }, neverAborted()),
       ];

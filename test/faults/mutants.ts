@@ -101,9 +101,9 @@ const MUTANTS: readonly Mutant[] = [
     name: "no UTF-8 hold-back",
     edits: [
       {
-        file: "src/logs/collect.ts",
-        takeOut: "const tail = incompleteTailLength(bytes);",
-        putIn: "const tail = 0 * incompleteTailLength(bytes);",
+        file: "src/logs/utf8.ts",
+        takeOut: "const end = bytes.length - incompleteTailLength(bytes);",
+        putIn: "const end = bytes.length - 0 * incompleteTailLength(bytes);",
       },
     ],
     rows: ["output cut at every offset"],

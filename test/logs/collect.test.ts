@@ -154,6 +154,69 @@ describe("collecting a log", () => {
     expect(log.bytes().length).toBe(4 * MIB);
   });
 
+  test("full entries are under way together, so that a store can commit them together", async () => {
+    const log = new MemoryLog();
+    let [underWay, most] = [0, 0];
+    log.answer = async () => {
+      most = Math.max(most, ++underWay);
+      await new Promise(setImmediate);
+      underWay--;
+      return { kind: "stored" };
+    };
+    const collector = log.collector();
+    const bytes = Buffer.from("0123456789abcdef".repeat(256 * 1024));
+    for (let at = 0; at < bytes.length; at += 50_000)
+      await collector.write("stdout", bytes.subarray(at, at + 50_000));
+    await collector.close();
+    expect(log.bytes().equals(bytes)).toBe(true);
+    expect(most).toBe(8);
+    // Small output waits for what is under way.
+    most = 0;
+    const small = log.collector();
+    for (let count = 0; count < 100; count++) await small.write("stdout", Buffer.from("x"));
+    await small.close();
+    expect(most).toBeLessThanOrEqual(2);
+  });
+
+  test("entries that overtake one that is tried again are sent after it once more", async () => {
+    const log = new MemoryLog();
+    const tried = Promise.withResolvers<void>();
+    log.answer = async (seq) => {
+      if (seq === 2) await tried.promise;
+      if (seq === 5) tried.resolve();
+      const lastSeq = log.entries.length;
+      return seq > lastSeq + 1 ? { kind: "behind", lastSeq } : { kind: "stored" };
+    };
+    const collector = log.collector();
+    const bytes = Buffer.from("0123456789abcdef".repeat(40 * 1024));
+    await collector.write("stdout", bytes);
+    await collector.close();
+    expect(log.bytes().equals(bytes)).toBe(true);
+    expect(log.entries.map(({ seq }) => seq)).toEqual(log.entries.map((_, index) => index + 1));
+    expect(log.fencedCount).toBe(0);
+  });
+
+  test("where the store has no room, what was sent after that is dropped as well", async () => {
+    const log = new MemoryLog();
+    let isRefused = false;
+    log.answer = (seq) => {
+      const lastSeq = log.entries.length;
+      if (seq > lastSeq + 1) return { kind: "behind", lastSeq };
+      if (seq !== 2 || isRefused) return { kind: "stored" };
+      isRefused = true;
+      return { kind: "refused" };
+    };
+    const collector = log.collector();
+    const bytes = Buffer.alloc(640 * 1024, "x");
+    await collector.write("stdout", bytes);
+    await collector.close();
+    const droppedBytes = bytes.length - 64 * 1024;
+    expect(log.bytes().length).toBe(64 * 1024);
+    expect(collector.size).toEqual({ bytes: 64 * 1024, droppedBytes });
+    expect(log.entries.slice(1)).toMatchObject([{ seq: 2, body: { kind: "gap", droppedBytes } }]);
+    expect(log.fencedCount).toBe(0);
+  });
+
   test("entries that the store has lost are sent again, in order", async () => {
     const log = new MemoryLog();
     const collector = log.collector();

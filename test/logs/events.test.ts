@@ -2,14 +2,14 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 
 import type { Frame, LogEntry, StreamName } from "../../src/jobs/log-entry.ts";
+import { createEventCutter } from "../../src/logs/cutter.ts";
 import {
-  createEventCutter,
   type EventId,
   type EventMode,
   formatEventId,
-  type LogEvent,
   parseEventId,
 } from "../../src/logs/events.ts";
+import { cutEntry, type LogEvent } from "../support/event-list.ts";
 
 const EPOCH = 1_764_000_000_000;
 
@@ -60,7 +60,7 @@ const log = fc.array(framesEntry, { maxLength: 6 }).map((all): LogEntry[] => [
 
 function cutAll(entries: readonly LogEntry[], options: View): LogEvent[] {
   const cutter = createEventCutter(options);
-  return entries.flatMap((entry) => [...cutter.push(entry)]);
+  return entries.flatMap((entry) => cutEntry(cutter, entry));
 }
 
 /** What a client that has `id` is sent when it comes back. */
@@ -68,7 +68,7 @@ function resume(entries: readonly LogEntry[], id: EventId, options: View): LogEv
   const cutter = createEventCutter(options);
   return entries
     .filter((entry) => entry.seq > id.seq || (entry.seq === id.seq && entry.kind === "frames"))
-    .flatMap((entry) => [...cutter.push(entry, entry.seq === id.seq ? id.offset : 0)]);
+    .flatMap((entry) => cutEntry(cutter, entry, entry.seq === id.seq ? id.offset : 0));
 }
 
 const allFrames = (entries: readonly LogEntry[]): readonly Frame[] =>

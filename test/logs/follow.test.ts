@@ -3,15 +3,12 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { AppError } from "../../src/errors.ts";
 import type { JobRecord } from "../../src/jobs/job.ts";
 import { outcomeWithoutRun } from "../../src/jobs/outcome.ts";
-import type { EventId, LogEvent } from "../../src/logs/events.ts";
-import {
-  type AttemptSelection,
-  FINISHED,
-  followLog,
-  type FollowStep,
-  readSnapshot,
-} from "../../src/logs/follow.ts";
+import type { AttemptSelection } from "../../src/logs/attempt-selection.ts";
+import type { EventId } from "../../src/logs/events.ts";
+import { FINISHED, followLog, type FollowStep } from "../../src/logs/follow.ts";
 import { createLogHub } from "../../src/logs/hub.ts";
+import { readSnapshot } from "../../src/logs/snapshot.ts";
+import { listEvents, type LogEvent } from "../support/event-list.ts";
 import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 
@@ -62,6 +59,14 @@ interface Options {
   readonly heartbeatMs?: number;
 }
 
+const FROM_THE_START = {
+  mode: "plain",
+  attempt: "latest",
+  after: null,
+  heartbeatMs: 1_000_000,
+  frame: listEvents,
+} as const;
+
 async function open(
   options: Options = {},
   signal = new AbortController().signal,
@@ -70,26 +75,21 @@ async function open(
   return followLog(
     createLogHub(store),
     await record(),
-    {
-      id,
-      mode: "plain",
-      attempt: options.attempt ?? "latest",
-      after: options.after ?? null,
-      heartbeatMs: options.heartbeatMs ?? 1_000_000,
-    },
+    { ...FROM_THE_START, ...options, id },
     signal,
   );
 }
 
-type Opened = Awaited<ReturnType<typeof followLog>>;
+type Events = readonly LogEvent[];
+type Opened = Awaited<ReturnType<typeof followLog<Events>>>;
 
-function live(steps: Opened): AsyncGenerator<FollowStep> {
+function live(steps: Opened): AsyncGenerator<FollowStep<Events>> {
   if (steps === FINISHED) throw new Error("There is nothing more to come");
   return steps;
 }
 
 /** `kind` of each event, or the text of a line. */
-const words = (events: readonly LogEvent[]) =>
+const words = (events: Events) =>
   events.map((event) => (event.kind === "line" ? event.text : event.kind));
 
 async function readAll(steps: Opened): Promise<string[]> {
@@ -284,7 +284,7 @@ describe("following a log", () => {
     const steps = await followLog(
       createLogHub(workshop.store),
       job,
-      { id, mode: "plain", attempt: "latest", after: null, heartbeatMs: 1_000_000 },
+      { ...FROM_THE_START, id },
       new AbortController().signal,
     );
     expect(await readAll(steps)).toEqual([]);

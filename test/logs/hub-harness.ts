@@ -26,8 +26,10 @@ export function counted(store: Store) {
     async waitForEntries(request, signal) {
       counts.waits += 1;
       counts.pendingWaits += 1;
-      await store.waitForEntries(request, signal);
+      const entry = await store.waitForEntries(request, signal);
       counts.pendingWaits -= 1;
+      if (entry !== null) counts.entries += 1;
+      return entry;
     },
   });
   return { store: counting, counts };

@@ -22,12 +22,13 @@ export async function append(
   return answer === STORED ? { kind: "stored" } : { kind: "behind", lastSeq: Number(answer) };
 }
 
-/** Entries are 64 KiB at most, and often far smaller: a page starts from this guess and then goes by what it saw. */
-const FIRST_GUESS_BYTES = 8 * 1024;
-const MIN_PAGE_ENTRIES = 8;
+/** Of one reply. */
 const MAX_PAGE_ENTRIES = 512;
 
-/** Store.readLog */
+/**
+ * Store.readLog. Entries are 64 KiB at most, and often far smaller, and only the server knows: so the first is fetched
+ * alone, and then as many as fit if all are like those seen so far. A reply is never larger than what it is asked for.
+ */
 export async function readLog(
   context: Context,
   request: ReadLogRequest,
@@ -35,11 +36,7 @@ export async function readLog(
   const entries: LogEntry[] = [];
   let bytes = 0;
   let from = encodeEntryId(request.from);
-  for (;;) {
-    const typicalBytes =
-      entries.length === 0 ? FIRST_GUESS_BYTES : Math.max(1, bytes / entries.length);
-    const wanted = Math.ceil((request.maxBytes - bytes) / typicalBytes);
-    const count = Math.min(MAX_PAGE_ENTRIES, Math.max(MIN_PAGE_ENTRIES, wanted));
+  for (let count = 1; count > 0;) {
     const page = await readPage(context, { id: request.id, from, count });
     for (const entry of page) {
       bytes += entryMemoryBytes(entry);
@@ -49,7 +46,10 @@ export async function readLog(
       from = `(${encodeEntryId(entry)}`;
     }
     if (page.length < count) return entries;
+    const room = Math.floor((request.maxBytes - bytes) / (bytes / entries.length));
+    count = Math.min(room, MAX_PAGE_ENTRIES);
   }
+  return entries;
 }
 
 async function readPage(

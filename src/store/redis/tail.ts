@@ -1,7 +1,7 @@
-import { compareEntryIds, type EntryId } from "../../jobs/log-entry.ts";
+import { compareEntryIds, type EntryId, type LogEntry } from "../../jobs/log-entry.ts";
 import { startWaiting, type Waiter } from "../waiter.ts";
 import { BLOCK_MS, BlockingConnection } from "./blocking-connection.ts";
-import { decodeEntryId, encodeEntryId } from "./codec.ts";
+import { decodeEntry, encodeEntryId } from "./codec.ts";
 import type { DataConnection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 
@@ -9,6 +9,8 @@ interface Watch {
   readonly id: string;
   readonly after: EntryId;
   readonly waiter: Waiter;
+  /** What ended it, if it is the only entry after `after`. */
+  found: LogEntry | null;
 }
 
 const BEFORE_ALL: EntryId = { epoch: 0, seq: 0 };
@@ -42,20 +44,21 @@ export class LogTail {
   async wait(
     request: { readonly id: string; readonly after: EntryId | null; readonly timeoutMs: number },
     signal: AbortSignal,
-  ): Promise<void> {
-    if (this.#closed || signal.aborted) return;
+  ): Promise<LogEntry | null> {
+    if (this.#closed || signal.aborted) return null;
     const { id } = request;
     const watches = this.#watches.get(id) ?? new Set();
     const waiter = startWaiting(request.timeoutMs, signal, () => {
       watches.delete(watch);
       if (watches.size === 0 && this.#watches.get(id) === watches) this.#watches.delete(id);
     });
-    const watch = { id, after: request.after ?? BEFORE_ALL, waiter };
+    const watch: Watch = { id, after: request.after ?? BEFORE_ALL, waiter, found: null };
     watches.add(watch);
     this.#watches.set(id, watches);
     if (!this.#reading) void this.#read();
     else if (!this.#covers(watch)) void this.#interrupt();
     await waiter.done;
+    return watch.found;
   }
 
   close(): void {
@@ -81,11 +84,10 @@ export class LogTail {
         this.#asked = this.#earliest();
         const ids = [...this.#asked.keys()];
         const after = [...this.#asked.values()].map(encodeEntryId);
-        // One entry a log is enough to know that there is one; its bytes are read by whoever needs them, so these are
-        // not even decoded.
+        // Of two entries there may be more: they are for readLog to fetch, in pages.
         return await client.xreadBuffer(
           "COUNT",
-          1,
+          2,
           "BLOCK",
           BLOCK_MS,
           "STREAMS",
@@ -93,16 +95,24 @@ export class LogTail {
           ...after,
         );
       });
+      const asked = this.#asked;
       this.#asked = new Map();
-      for (const [key, [entry]] of items ?? [])
-        if (entry !== undefined) this.#answer(key.toString(), decodeEntryId(entry[0].toString()));
+      for (const [key, found] of items ?? []) {
+        const id = key.toString().slice(this.#keys.logPrefix.length);
+        this.#answer(id, asked.get(id) ?? BEFORE_ALL, found.map(decodeEntry));
+      }
     }
     this.#reading = false;
   }
 
-  #answer(key: string, found: EntryId): void {
-    for (const watch of this.#watches.get(key.slice(this.#keys.logPrefix.length)) ?? [])
-      if (compareEntryIds(watch.after, found) < 0) watch.waiter.wake();
+  /** `found`: the first entries of a log after `asked`. */
+  #answer(id: string, asked: EntryId, [first, second]: readonly LogEntry[]): void {
+    if (first === undefined) return;
+    for (const watch of this.#watches.get(id) ?? []) {
+      if (compareEntryIds(watch.after, first) >= 0) continue;
+      if (second === undefined && compareEntryIds(asked, watch.after) <= 0) watch.found = first;
+      watch.waiter.wake();
+    }
   }
 
   #earliest(): ReadonlyMap<string, EntryId> {

@@ -115,8 +115,8 @@ const FRAME_HEADER_BYTES = 5;
 const FRAME_STREAMS = ["stdout", "stderr"] as const satisfies readonly StreamName[];
 
 /** Of an encoded entry; 0 or little more for one that has no frames. */
-export function frameCount(body: Uint8Array, payloadBytes: number): number {
-  return Math.floor((body.length - payloadBytes) / FRAME_HEADER_BYTES);
+export function frameCount(bodyBytes: number, payloadBytes: number): number {
+  return Math.floor((bodyBytes - payloadBytes) / FRAME_HEADER_BYTES);
 }
 
 function encodeFrames(frames: readonly Frame[]): Uint8Array {

@@ -57,24 +57,39 @@ export function lastSeq(db: Connection, n: number, epoch: number): number {
   return row?.last ?? 0;
 }
 
+/** For a select from `chunk`: the entries from one id on, in order. Takes the job's id, an epoch and a seq. */
+const FROM_ENTRY = `WHERE n = (SELECT n FROM job WHERE id = ?) AND (epoch, seq) >= (?, ?) ORDER BY epoch, seq`;
+
 /** Entries in order, up to the one that would pass `maxBytes`, but at least one. */
 export function readLog(db: Connection, request: ReadLogRequest): readonly EntryRow[] {
-  const entries: EntryRow[] = [];
-  let totalBytes = 0;
-  const rows = db.iterate<EntryRow & { payload_bytes: number }>(
-    `SELECT epoch, seq, kind, body, payload_bytes FROM chunk
-       WHERE n = (SELECT n FROM job WHERE id = ?) AND (epoch, seq) >= (?, ?) ORDER BY epoch, seq`,
-    request.id,
-    request.from.epoch,
-    request.from.seq,
+  const { id, from } = request;
+  const count = countEntries(db, request);
+  return db.all<EntryRow>(
+    `SELECT epoch, seq, kind, body FROM chunk ${FROM_ENTRY} LIMIT ?`,
+    id,
+    from.epoch,
+    from.seq,
+    count,
   );
-  for (const { epoch, seq, kind, body, payload_bytes } of rows) {
+}
+
+/** How many entries a page has. Counted first, without their bodies: the one that is too many may be as large as the page. */
+function countEntries(db: Connection, { id, from, maxBytes }: ReadLogRequest): number {
+  let count = 0;
+  let totalBytes = 0;
+  const rows = db.iterate<{ body_bytes: number; payload_bytes: number }>(
+    `SELECT length(body) AS body_bytes, payload_bytes FROM chunk ${FROM_ENTRY}`,
+    id,
+    from.epoch,
+    from.seq,
+  );
+  for (const { body_bytes, payload_bytes } of rows) {
     // As entryMemoryBytes, before the frames are made.
-    totalBytes += payload_bytes + OBJECT_BYTES * (1 + frameCount(body, payload_bytes));
-    if (totalBytes > request.maxBytes && entries.length > 0) break;
-    entries.push({ epoch, seq, kind, body });
+    totalBytes += payload_bytes + OBJECT_BYTES * (1 + frameCount(body_bytes, payload_bytes));
+    if (totalBytes > maxBytes && count > 0) break;
+    count += 1;
   }
-  return entries;
+  return count;
 }
 
 /** The id of the last entry; null for an empty log and for an unknown job. */

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { AppError } from "../../errors.ts";
 import { type JobRecord, type NewJob, PRIORITIES } from "../../jobs/job.ts";
-import { compareEntryIds, type EntryId, type LogEntry } from "../../jobs/log-entry.ts";
+import type { EntryId, LogEntry } from "../../jobs/log-entry.ts";
 import type {
   AppendAnswer,
   AppendRequest,
@@ -23,12 +23,13 @@ import type {
   SweepAnswer,
   WorkerInfo,
 } from "../store.ts";
-import { decodeEntry, decodeRecord, encodeEntry, type RecordRow } from "./codec.ts";
+import { decodeRecord, encodeEntry, type RecordRow } from "./codec.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import type { SubmitRow } from "./enqueue.ts";
 import { NOTHING_RECOVERED } from "./messages.ts";
 import type { Reads, Writes } from "./operations.ts";
 import type { ExpiredRequest } from "./retain.ts";
+import { LogTail } from "./tail.ts";
 import { ThreadLink } from "./thread-link.ts";
 import { Wakeups } from "./wakeups.ts";
 
@@ -74,11 +75,6 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 
 const WORK_TOPIC = "work";
 
-/** Of one job's log. No id can make it the topic above. */
-function logTopic(id: string): string {
-  return `log ${id}`;
-}
-
 function submitRow(job: NewJob): SubmitRow {
   return {
     id: job.id,
@@ -97,7 +93,8 @@ class SqliteStore implements Store {
   readonly kind = "sqlite";
   readonly #writer: ThreadLink<Writes>;
   readonly #reader: ThreadLink<Reads>;
-  readonly #wakeups = new Wakeups();
+  readonly #tail: LogTail;
+  readonly #wakeups = new Wakeups<never>();
   /** At the opening, until a sweep has told of it. */
   #recovered: SweepAnswer;
   #isPurging = false;
@@ -107,6 +104,7 @@ class SqliteStore implements Store {
   constructor(writer: ThreadLink<Writes>, reader: ThreadLink<Reads>, recovered: SweepAnswer) {
     this.#writer = writer;
     this.#reader = reader;
+    this.#tail = new LogTail(reader);
     this.#recovered = recovered;
     // A predecessor may have left some.
     this.#purgeInBackground();
@@ -157,7 +155,7 @@ class SqliteStore implements Store {
 
   async requestCancel(id: string): Promise<CancelAnswer> {
     const answer = await this.#writer.call("requestCancel", id);
-    if (answer === "cancelled") this.#wakeups.wake(logTopic(id));
+    if (answer === "cancelled") this.#tail.changed(id);
     return answer;
   }
 
@@ -175,7 +173,7 @@ class SqliteStore implements Store {
     }
     if (row === null) return null;
     const job = decodeRecord(row);
-    this.#wakeups.wake(logTopic(job.id));
+    this.#tail.changed(job.id);
     return job;
   }
 
@@ -186,9 +184,10 @@ class SqliteStore implements Store {
 
   async append(request: AppendRequest): Promise<AppendAnswer> {
     const { id, epoch, owner, seq, body, log } = request;
-    const entry = encodeEntry({ epoch, seq, ...body });
-    const answer = await this.#writer.call("append", { id, epoch, owner, entry, log });
-    if (answer.kind === "stored") this.#wakeups.wake(logTopic(id));
+    const entry = { epoch, seq, ...body };
+    const row = { id, epoch, owner, entry: encodeEntry(entry), log };
+    const answer = await this.#writer.call("append", row);
+    if (answer.kind === "stored") this.#tail.appended(id, entry);
     return answer;
   }
 
@@ -198,14 +197,14 @@ class SqliteStore implements Store {
 
   async finish(request: FinishRequest): Promise<FinishAnswer> {
     const answer = await this.#writer.call("finish", request);
-    if (answer.kind === "finished") this.#wakeups.wake(logTopic(request.id));
+    if (answer.kind === "finished") this.#tail.changed(request.id);
     return answer;
   }
 
   async release(lease: LeaseKey): Promise<void> {
     const released = await this.#writer.call("release", lease);
     if (released === "requeued") this.#wakeWorkers();
-    if (released === "cancelled") this.#wakeups.wake(logTopic(lease.id));
+    if (released === "cancelled") this.#tail.changed(lease.id);
   }
 
   /**
@@ -222,7 +221,7 @@ class SqliteStore implements Store {
   async releaseOwner(owner: string): Promise<SweepAnswer> {
     const answer = await this.#writer.call("releaseOwner", owner);
     if (answer.requeued.length > 0) this.#wakeWorkers();
-    for (const id of [...answer.lost, ...answer.cancelled]) this.#wakeups.wake(logTopic(id));
+    for (const id of [...answer.lost, ...answer.cancelled]) this.#tail.changed(id);
     return answer;
   }
 
@@ -231,8 +230,7 @@ class SqliteStore implements Store {
   }
 
   async readLog(request: ReadLogRequest): Promise<readonly LogEntry[]> {
-    const rows = await this.#reader.call("readLog", request);
-    return rows.map(decodeEntry);
+    return await this.#tail.read(request);
   }
 
   async lastEntryId(id: string): Promise<EntryId | null> {
@@ -242,13 +240,8 @@ class SqliteStore implements Store {
   async waitForEntries(
     request: { readonly id: string; readonly after: EntryId | null; readonly timeoutMs: number },
     signal: AbortSignal,
-  ): Promise<void> {
-    const { id, after, timeoutMs } = request;
-    const isDue = async () => {
-      const last = await this.#reader.call("lastEntryId", id);
-      return last !== null && (after === null || compareEntryIds(last, after) > 0);
-    };
-    await this.#wakeups.wait(logTopic(id), { timeoutMs, isDue }, signal);
+  ): Promise<LogEntry | null> {
+    return await this.#tail.wait(request, signal);
   }
 
   async expired(request: ExpiredRequest): Promise<readonly string[]> {
@@ -279,6 +272,7 @@ class SqliteStore implements Store {
 
   async close(): Promise<void> {
     this.#wakeups.close();
+    this.#tail.close();
     // The writer last: closing the last connection folds the write-ahead log into the file.
     await this.#reader.close();
     await this.#writer.close();
