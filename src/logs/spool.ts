@@ -1,9 +1,9 @@
 import type { LogSize } from "../jobs/job.ts";
 import { framesByteLength, type LogBody } from "../jobs/log-entry.ts";
 
-/** How much and how long answered entries are kept. */
+/** How much and how long answered entries are kept; as long as the ends of jobs are (runner/recent-ends.ts). */
 const MAX_BYTES = 4 * 1024 * 1024;
-const KEEP_MS = 3_000;
+const KEEP_MS = 5_000;
 
 /** An entry as it was sent to the store. */
 export interface SentEntry<Answer> {

@@ -2,10 +2,10 @@ import { MIB } from "../jobs/limits.ts";
 import type { HeldClaim } from "../store/store.ts";
 
 /**
- * A store that writes its file once a second (Redis, appendfsync everysec) may lose what it has acknowledged so long
- * ago and, while its disk is slow, twice as long (https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/).
+ * How long ago a store may have acknowledged what it loses: Redis with appendfsync everysec puts its file on the disk once a
+ * second, and while that takes long keeps back up to two more (redis/src/aof.c, flushAppendOnlyFile); and some for the clock.
  */
-const UNSAFE_MS = 3_000;
+const UNSAFE_MS = 5_000;
 /** Bounds what is remembered; the oldest are forgotten first. */
 const MAX_REMEMBERED = 1_000;
 const MAX_REMEMBERED_BYTES = 32 * MIB;

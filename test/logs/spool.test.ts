@@ -17,19 +17,19 @@ function entry(seq: number, bytes = 1) {
 const seqs = (entries: readonly { readonly seq: number }[] | null) =>
   entries?.map(({ seq }) => seq) ?? null;
 
-test("answered entries are kept for three seconds, or 4 MiB of them; what is under way is kept", () => {
+test("answered entries are kept for five seconds, or 4 MiB of them; what is under way is kept", () => {
   const spool = new Spool<number>();
   for (const seq of [1, 2, 3]) spool.add(entry(seq, 64 * KIB));
   spool.shift(0);
-  spool.shift(3_000);
+  spool.shift(5_000);
   expect(seqs(spool.between(0, 3))).toEqual([1, 2, 3]);
   expect([spool.bytes, spool.underWayBytes]).toEqual([192 * KIB, 64 * KIB]);
-  spool.shift(3_001);
+  spool.shift(5_001);
   expect(seqs(spool.between(0, 3))).toBeNull();
   expect(seqs(spool.between(1, 3))).toEqual([2, 3]);
   for (let seq = 4; seq <= 100; seq++) {
     spool.add(entry(seq, 64 * KIB));
-    spool.shift(3_001);
+    spool.shift(5_001);
   }
   expect(spool.bytes).toBe(4096 * KIB);
   expect(seqs(spool.between(98, 100))).toEqual([99, 100]);

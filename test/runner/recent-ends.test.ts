@@ -18,7 +18,7 @@ function countedEnd(keptBytes = 0) {
   return { end: { finishAgain, keptBytes }, calls };
 }
 
-test("an end is asked about for three seconds, then forgotten", () => {
+test("an end is asked about for five seconds, then forgotten", () => {
   const recent = createRecentEnds(failOnError);
   const { end } = countedEnd();
   recent.add(claim("a"), end);
@@ -39,7 +39,7 @@ test("an end that the store has forgotten is made again, once at a time, and kep
   await Bun.sleep(0);
   recent.settle(performance.now() + 2_000, []);
   expect(recent.claims()).toEqual([claim("a")]);
-  recent.settle(performance.now() + 4_000, [claim("a")]);
+  recent.settle(performance.now() + 6_000, [claim("a")]);
   expect(calls).toHaveLength(2);
 });
 

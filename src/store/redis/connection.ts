@@ -24,9 +24,12 @@ const PASSING_REPLIES = [
   "BUSY",
 ];
 
-/** Back-off between connection attempts: 50 ms doubling to 1 s, since every loop must be back 5 s after the server is. */
+/**
+ * Back-off between connection attempts: 50 ms doubling to 250 ms. A worker that came back much later than the others would
+ * lose its jobs: they count its silence from when the first of them is back.
+ */
 export function reconnectDelayMs(attempt: number): number {
-  return Math.min(1_000, 25 * 2 ** Math.min(attempt, 10));
+  return Math.min(250, 25 * 2 ** Math.min(attempt, 10));
 }
 
 /** What every connection of ours has in common. */

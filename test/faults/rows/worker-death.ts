@@ -79,6 +79,8 @@ const deaths: readonly Row[] = DEATHS.map(([when, fault, { isRunAgain, isRunning
     // On SQLite the server itself may die under the submits, which are then repeated: to the one that is started next.
     const submitting = submitAll(world, isRunning ? 1 : 0);
     await untilStopped(doomed.pid);
+    // Whose program runs is known by the answer to its POST, which on SQLite came before.
+    if (world.kind === "redis") await submitting;
     // Its program would run for a quarter of an hour: gone is what was killed.
     if (isRunning && world.guests().length === 0) throw new Error("No program runs");
     await doomed.kill9();
