@@ -6,7 +6,7 @@ import {
   processesWith,
   shellRequest,
   untilNoNewFds,
-  untilNoProcessWith,
+  untilDead,
 } from "../support/guests.ts";
 import { cgroupsOf, parentOf } from "../support/host-state.ts";
 import {
@@ -72,8 +72,10 @@ describe("what went wrong while it waited", () => {
     const interpreter = interpreterOf(marker);
     const watched = pools.open();
     await warmUp(watched, warmRequest({ interpreter }));
-    for (const pid of processesWith(marker)) process.kill(pid, "SIGKILL");
-    await untilNoProcessWith(marker);
+    for (const pid of processesWith(marker)) {
+      process.kill(pid, "SIGKILL");
+      await untilDead(pid);
+    }
     expect(await watched.run(warmRequest({ interpreter }))).toBe("cold\n");
     await watched.full();
     expect(await watched.run(warmRequest({ interpreter }))).toContain("4 /bin/sh");

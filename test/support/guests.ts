@@ -130,6 +130,27 @@ export async function untilNoProcessWith(marker: string): Promise<void> {
   }
 }
 
+/**
+ * Waits until a process that was killed has let go of all that it held, whether or not it is waited for yet: its memory, and
+ * with it its arguments, goes before its descriptors do (linux/kernel/exit.c, do_exit).
+ */
+export async function untilDead(pid: number): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  while (/^State:\s+[^ZX]/m.test(readStatus(pid))) {
+    if (performance.now() > deadline) throw new Error(`Process ${pid} is still there`);
+    await delay(1);
+  }
+}
+
+/** proc(5), /proc/PID/status; empty once it is gone. */
+function readStatus(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** This process's descriptors, less the ones that come and go with the reading of the list itself. */
 export function openFds(): readonly string[] {
   return readdirSync("/proc/self/fd").flatMap((fd) => {
