@@ -91,7 +91,7 @@ describe("what went wrong while it waited", () => {
     await watched.waiting(1);
     expect(watched.pool.waiting().wanted).toBe(2);
     expect(await watched.run(request)).toBe("cold\n");
-    await watched.waiting(2);
+    await watched.full();
     expect(watched.starts).toEqual(["nothing", "sandbox", "sandbox"]);
     expect(await watched.run(request)).toContain("4 /bin/sh");
   });

@@ -120,7 +120,7 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
       onError: (error) => errors.push(String(error)),
       ...rest,
       // Jobs come here as fast as they go.
-      timing: { quietAfterStartMs: 0, ...rest.timing },
+      timing: { quietAfterStartMs: 0, quietAfterEndMs: 0, ...rest.timing },
     },
   );
   const until = async (accept: () => boolean) => {
