@@ -107,7 +107,7 @@ export function createBubblewrap(options: BubblewrapOptions): PreparableSandbox 
   const lender = createUidLender(uids);
   const prepare = async (setup: GuestSetup) => {
     const parts = requirements();
-    const uid = await lender.lend();
+    const { uid, giveBack } = await lender.lend();
     try {
       const { proxySocket } = setup;
       if (uid !== undefined && proxySocket !== undefined) chownSync(proxySocket, uid, uid);
@@ -117,10 +117,10 @@ export function createBubblewrap(options: BubblewrapOptions): PreparableSandbox 
         makeMeter: () =>
           cgroups === undefined ? createTreeMeter() : createCgroupMeter(cgroups, { cpuPercent }),
         launch: (fds) => launchBubblewrap({ ...parts, setup, fds, uid }),
-        onGone: () => lender.giveBack(uid),
+        onGone: giveBack,
       });
     } catch (error) {
-      lender.giveBack(uid);
+      giveBack();
       throw error;
     }
   };

@@ -48,14 +48,19 @@ export function uidProblem(
 }
 
 /** The uids of this service's guests, each of them one guest's at a time. */
-export interface UidLender {
+interface UidLender {
   /**
-   * The lowest one that is free, else the next that is given back; undefined: this service's own, which all have. Throws
-   * AppError `sandbox_error` when none comes back in time.
+   * The lowest one that is free, else the next that is given back. Throws AppError `sandbox_error` when none comes back in
+   * time.
    */
-  lend(): Promise<number | undefined>;
-  /** Its guest is gone. */
-  giveBack(uid: number | undefined): void;
+  lend(): Promise<UidLoan>;
+}
+
+interface UidLoan {
+  /** undefined: this service's own, which all have. */
+  readonly uid: number | undefined;
+  /** Its guest is gone. Idempotent: by the second time the uid may be another guest's. */
+  readonly giveBack: () => void;
 }
 
 /** Jobs have one each, so that none of them waits; the trials of a service that starts may, for each other. */
@@ -75,27 +80,34 @@ export function createUidLender(range: UidRange | undefined, waitMs = WAIT_MS): 
       }
     return null;
   };
+  const loanOf = (uid: number): UidLoan => {
+    let isLent = true;
+    return {
+      uid,
+      giveBack() {
+        if (!isLent) return;
+        isLent = false;
+        const next = waiting.shift();
+        if (next === undefined) lent.delete(uid);
+        else next(uid);
+      },
+    };
+  };
   return {
     async lend() {
-      if (!isRoot()) return undefined;
+      if (!isRoot()) return { uid: undefined, giveBack: () => undefined };
       const free = lendFree();
-      if (free !== null) return free;
+      if (free !== null) return loanOf(free);
       if (lent.size === 0) throw noneLeft();
       const { promise, resolve } = Promise.withResolvers<number>();
       waiting.push(resolve);
       const uid = await beforeDeadline(promise, waitMs);
-      if (uid !== LATE) return uid;
+      if (uid !== LATE) return loanOf(uid);
       const at = waiting.indexOf(resolve);
       // It was handed over at the last moment.
-      if (at < 0) return promise;
+      if (at < 0) return loanOf(await promise);
       waiting.splice(at, 1);
       throw noneLeft();
-    },
-    giveBack(uid) {
-      if (uid === undefined) return;
-      const next = waiting.shift();
-      if (next === undefined) lent.delete(uid);
-      else next(uid);
     },
   };
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
+import { isRoot } from "../../src/sandbox/guest-uids.ts";
 import type { Sandbox } from "../../src/sandbox/sandbox.ts";
 import { sandboxContract } from "../contract/sandbox-contract.ts";
 import { sandboxLimitsContract } from "../contract/sandbox-limits-contract.ts";
@@ -96,6 +97,37 @@ describe("bubblewrap", () => {
         ).rejects.toThrow("SANDBOX_UIDS");
     }
   });
+
+  test.if(hasCgroups() && isRoot())(
+    "a uid is never two guests', also after one that was launched and did not start",
+    async () => {
+      const cgroups = openCgroups();
+      let isFirst = true;
+      const create = () => {
+        const cgroup = cgroups.create();
+        const refuse = async () => {
+          throw new Error("no room in it");
+        };
+        const made = isFirst ? { ...cgroup, join: refuse } : cgroup;
+        isFirst = false;
+        return made;
+      };
+      const uids = { first: 30_150, last: 30_150 };
+      const narrow = createBubblewrap({ uids, runtimeDir, cgroups: { ...cgroups, create } });
+      const request = shellRequest("sleep 0.2; id -u");
+      const [failing, second, third] = [1, 2, 3].map(() => narrow.start(request));
+      await expect(failing!).rejects.toThrow("no room in it");
+      let isThirdStarted = false;
+      void third!.then(() => (isThirdStarted = true));
+      const guest = await second!;
+      expect((await finish(guest)).stdout).toBe("1000\n");
+      expect(isThirdStarted).toBe(false);
+      await guest.destroy();
+      const last = await third!;
+      expect((await finish(last)).exit?.exitCode).toBe(0);
+      await last.destroy();
+    },
+  );
 
   test("a program is nobody special in a world of its own", async () => {
     const { stdout } = await run(

@@ -12,27 +12,31 @@ const filesWith = ({ uid = 1000, capabilities = EVERY_CAPABILITY }) => ({
 
 test("as root each guest has a uid of its own while it is there; as anybody else, the service's", async () => {
   const lender = createUidLender(RANGE);
-  const lend = () => lender.lend();
-  expect(await Promise.all([lend(), lend(), lend()])).toEqual(
+  const loans = await Promise.all([lender.lend(), lender.lend(), lender.lend()]);
+  expect(loans.map(({ uid }) => uid)).toEqual(
     isRoot() ? [20_001, 20_002, 20_003] : [undefined, undefined, undefined],
   );
   const own = process.getuid?.() ?? 0;
   expect(guestUids(RANGE)).toEqual(isRoot() ? RANGE : { first: own, last: own });
   if (!isRoot()) return;
-  lender.giveBack(20_002);
-  expect(await lend()).toBe(20_002);
+  loans[1]?.giveBack();
+  expect((await lender.lend()).uid).toBe(20_002);
 });
 
 test("as root a guest for which there is no uid waits for the next, but not for ever", async () => {
   if (!isRoot()) return;
   const lender = createUidLender({ first: 20_001, last: 20_001 }, 30);
-  expect(await lender.lend()).toBe(20_001);
+  const first = await lender.lend();
+  expect(first.uid).toBe(20_001);
   const waiting = [lender.lend(), lender.lend()];
-  lender.giveBack(20_001);
-  expect(await waiting[0]).toBe(20_001);
+  first.giveBack();
+  // A second time it gives nothing: the uid is another guest's.
+  first.giveBack();
+  const second = await waiting[0];
+  expect(second?.uid).toBe(20_001);
   await expect(waiting[1]).rejects.toThrow("SANDBOX_UIDS has no uid left");
-  lender.giveBack(20_001);
-  expect(await lender.lend()).toBe(20_001);
+  second?.giveBack();
+  expect((await lender.lend()).uid).toBe(20_001);
 });
 
 test("as root a range that is none has no uid, least of all root's", async () => {
