@@ -47,14 +47,14 @@ export async function expectResumed(trial: Trial, world: World): Promise<void> {
   if (ms > RESUME_MS) throw new Violation("loss", `a job was started only after ${ms} ms`);
 }
 
-/** Sends a command to the server, over a connection of its own. */
+/** Sends a command to the server, over a connection of its own. Resolves to its answer as text. */
 export async function command(
   redis: RedisServer,
   ...words: readonly [string, ...string[]]
-): Promise<void> {
+): Promise<string> {
   const client = new Redis(redis.url);
   try {
-    await client.call(...words);
+    return String(await client.call(...words));
   } finally {
     client.disconnect();
   }
