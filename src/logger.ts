@@ -35,6 +35,7 @@ type ServiceEvent =
   | "job_claimed"
   | "job_started"
   | "job_ended"
+  | "end_forgotten"
   | "job_handed_back"
   | "job_fenced"
   | "request_answered"

@@ -22,6 +22,8 @@ const FULL_STORE_PATIENCE_MS = 5_000;
 const NEVER = new AbortController().signal;
 const FENCED_MESSAGE =
   "This attempt was given up: its lease is someone else's, or may be after so long without the store.";
+const END_FORGOTTEN_MESSAGE =
+  "The store has lost the end of this job, and more of its log than is remembered: it runs again.";
 export const HANDED_BACK_MESSAGE = "The job was handed back to the queue.";
 
 export interface AttemptPorts {
@@ -120,7 +122,8 @@ async function runToEnd(
   options: RunOptions,
 ): Promise<(StoredEnd & { readonly outcome: Outcome }) | null> {
   const { store } = ports;
-  const { lease, fenced, drained } = options;
+  const { lease, drained } = options;
+  let { fenced } = options;
   let patienceMs = FULL_STORE_PATIENCE_MS;
   const collector = new LogCollector({
     outputBytes: job.spec.limits.outputBytes,
@@ -148,9 +151,12 @@ async function runToEnd(
   await collector.close();
   const finish = () => finishWhole(store, { lease, outcome, collector, fenced });
   if (!(await finish())) return null;
+  // A beat that was under way when the end was stored finds the lease gone, and fences: too late to say anything of this end.
+  fenced = new AbortController();
   const finishAgain = async () => {
     if (await finish()) return;
     // The store has lost more of the log than is remembered here: only another attempt can make it whole.
+    ports.log.warn("end_forgotten", END_FORGOTTEN_MESSAGE);
     await untilAnswered(() => store.release(lease));
   };
   return { outcome, finishAgain, keptBytes: collector.spoolBytes };

@@ -196,16 +196,27 @@ export class World {
       const [pieces, lines] = await Promise.all([job.pieces, job.lines]);
       return await checkJob(this.url, { ...job, pieces, lines }, expected);
     } catch (error) {
-      if (error instanceof Error) error.message += this.#told(job.id);
+      if (error instanceof Error)
+        error.message += `${await this.#attemptsOf(job)}${this.#told(job.id)}`;
       throw error;
     }
   }
 
-  /** What the processes have logged of a job. */
+  /** Why each attempt of a job was made. */
+  async #attemptsOf({ id }: TrackedJob): Promise<string> {
+    const path = `${this.url}/jobs/${id}/logs/stream?attempt=all&format=json`;
+    const text = await fetch(path, { signal: AbortSignal.timeout(RETRY_MS * 100) })
+      .then((response) => response.text())
+      .catch(String);
+    const attempts = text.match(/^id: .*\ndata: \{"attempt".*/gm) ?? [];
+    return attempts.map((attempt) => `\n    ${attempt.replace("\n", " ")}`).join("");
+  }
+
+  /** What the processes have logged of a job, and of their store. */
   #told(id: string): string {
     const lines = this.#processes.flatMap((each) => each.output().split("\n"));
     return lines
-      .filter((line) => line.includes(id))
+      .filter((line) => line.includes(id) || line.includes('"event":"store_'))
       .toSorted()
       .map((line) => `\n    ${line}`)
       .join("");

@@ -5,7 +5,7 @@ import { runAttempt } from "../../src/runner/attempt.ts";
 import { createLeaseKeeper } from "../../src/runner/lease.ts";
 import type { StoredEnd } from "../../src/runner/recent-ends.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
-import type { AppendRequest, FinishRequest, Store } from "../../src/store/store.ts";
+import type { AppendRequest, FinishRequest, LeaseKey, Store } from "../../src/store/store.ts";
 import { overridden } from "../support/overridden.ts";
 import { type LoggedLine, recordedLog } from "../support/recorded-log.ts";
 import { openWorkshop, type PrepareOptions, type Workshop } from "../support/workshop.ts";
@@ -16,11 +16,17 @@ beforeAll(async () => {
 });
 afterAll(() => workshop.close());
 
-/** `ends` collects the ends that are kept in case that the store forgets them. */
+interface AttemptOptions extends PrepareOptions {
+  /** Collects the ends that are kept in case that the store forgets them. */
+  readonly ends?: StoredEnd[];
+  /** Collects what takes the lease from the run. */
+  readonly fences?: (() => void)[];
+}
+
 async function attempt(
   script: string,
   store: Store,
-  { ends = [], ...options }: PrepareOptions & { readonly ends?: StoredEnd[] } = {},
+  { ends = [], fences = [], ...options }: AttemptOptions = {},
 ) {
   await workshop.store.submit(await workshop.prepare(script, options));
   const job = await workshop.store.claim({ owner: "me", slot: 0, token: crypto.randomUUID() });
@@ -38,7 +44,13 @@ async function attempt(
       ...workshop,
       store,
       runtimes: createRuntimeRegistry([workshop.shell], { strict: false }),
-      leases: overridden(leases, { ended: (_run, end) => void ends.push(end) }),
+      leases: overridden(leases, {
+        hold: (run) => {
+          fences.push(() => run.fence());
+          leases.hold(run);
+        },
+        ended: (_run, end) => void ends.push(end),
+      }),
       owner: "me",
       log,
       onError: (_step, error, fields) => {
@@ -180,6 +192,27 @@ test("an end that the store forgot, with more of the log than is remembered, han
 function eventsOf(lines: readonly LoggedLine[]): readonly string[] {
   return lines.map(({ level, event }) => (level === "debug" ? event : `${level} ${event}`));
 }
+
+test("a fence that comes with the answer to the end does not keep that end from being stored again", async () => {
+  const fences: (() => void)[] = [];
+  const ends: StoredEnd[] = [];
+  let finished = 0;
+  const released: LeaseKey[] = [];
+  const store = overridden(workshop.store, {
+    async finish(request) {
+      finished += 1;
+      const answer = await workshop.store.finish(request);
+      for (const fence of fences) fence();
+      return answer;
+    },
+    release: (lease) => Promise.resolve(void released.push(lease)),
+  });
+  const { job } = await attempt("echo one", store, { ends, fences });
+  expect(job?.status).toBe("succeeded");
+  expect(fences.length).toBe(1);
+  for (const end of ends) await end.finishAgain();
+  expect({ finished, released }).toEqual({ finished: 2, released: [] });
+});
 
 test("an attempt says what becomes of it, with its job, epoch, attempt and times", async () => {
   const { job, lines } = await attempt("exit 3", workshop.store);
