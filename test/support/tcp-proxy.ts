@@ -35,8 +35,8 @@ interface Plan {
   readonly onLost: () => void;
 }
 
-/** A request is at most so much longer than the text that it is known by, or it is not found where two chunks meet. */
-const OVERLAP = 128;
+/** What was sent and is not answered yet is looked through up to here: more than any few requests at a time. */
+const MAX_SENT = 64 * 1024;
 
 /** Starts a proxy on a free port, of which each connection is carried on to `targetPort` of this machine. */
 export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
@@ -55,6 +55,7 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
         plan = null;
         return made;
       },
+      isAwaited: (sent) => plan?.to !== undefined && sent.includes(plan.to),
       onClosed: () => wires.delete(wire),
     });
     wires.add(wire);
@@ -108,6 +109,8 @@ function openWire(
   proxy: {
     readonly isDead: () => boolean;
     readonly planFor: (isExpected: (plan: Plan) => boolean) => Plan | null;
+    /** Whether a plan is for the reply to something in `sent`. */
+    readonly isAwaited: (sent: string) => boolean;
     readonly onClosed: () => void;
   },
 ): Wire {
@@ -133,7 +136,7 @@ function openWire(
   };
   client.on("data", (chunk: Buffer) => {
     if (isGone()) return;
-    sent = sent.slice(-OVERLAP) + chunk.toString("latin1");
+    sent = (sent + chunk.toString("latin1")).slice(-MAX_SENT);
     upstream.write(chunk);
   });
   upstream.on("data", (chunk: Buffer) => {
@@ -141,7 +144,8 @@ function openWire(
     const plan = proxy.planFor(
       ({ to, minBytes }) => (to === undefined || sent.includes(to)) && chunk.length >= minBytes,
     );
-    sent = "";
+    // What is answered first may be something else that was sent at the same time, such as a beat.
+    if (plan !== null || !proxy.isAwaited(sent)) sent = "";
     if (plan === null) client.write(chunk);
     else carryOut(plan, chunk);
   });
