@@ -4,15 +4,14 @@ import { createQuiet } from "./quiet.ts";
 import {
   type Guest,
   type GuestRequest,
-  type GuestSetup,
   type PreparableSandbox,
   type PreparedGuest,
   type Sandbox,
   setupOf,
   startCold,
-  type WaitingInterpreter,
 } from "./sandbox.ts";
-import { Kind, type Spare } from "./warm-kind.ts";
+import type { Kind, Spare } from "./warm-kind.ts";
+import { Kinds } from "./warm-kinds.ts";
 
 /*
  * Sandboxes that wait for jobs like those that came before, so that a job finds everything started. Each is used once. It is
@@ -73,9 +72,6 @@ export interface WarmPool extends Sandbox {
   close(): Promise<void>;
 }
 
-/** Names come from outside: no more are remembered. */
-const MAX_KINDS = 200;
-
 export function createWarmPool(sandbox: PreparableSandbox, options: WarmPoolOptions): WarmPool {
   return new Pool(sandbox, options);
 }
@@ -84,7 +80,7 @@ class Pool implements WarmPool {
   readonly #sandbox: PreparableSandbox;
   readonly #options: WarmPoolOptions;
   readonly #timing: WarmPoolTiming;
-  readonly #kinds = new Map<string, Kind>();
+  readonly #kinds = new Kinds(({ guest }) => this.#takeDown(guest));
   readonly #review: NodeJS.Timeout;
   /** What is being taken down: it still has its memory and its uid. */
   readonly #leaving = new Set<Promise<void>>();
@@ -120,13 +116,7 @@ class Pool implements WarmPool {
   }
 
   waiting() {
-    const kinds = [...this.#kinds.values()];
-    const spares = kinds.flatMap((kind) => kind.spares);
-    return {
-      count: spares.length,
-      bytes: spares.reduce((sum, { bytes }) => sum + bytes, 0),
-      wanted: kinds.reduce((sum, { wanted }) => sum + wanted, 0),
-    };
+    return this.#kinds.waiting();
   }
 
   async close(): Promise<void> {
@@ -134,7 +124,7 @@ class Pool implements WarmPool {
     clearInterval(this.#review);
     this.#quiet.stop();
     await this.#refilling;
-    for (const key of this.#kinds.keys()) this.#forget(key);
+    this.#kinds.forgetAll();
     await Promise.all(this.#leaving);
   }
 
@@ -159,9 +149,9 @@ class Pool implements WarmPool {
     // A way out is made for one job alone.
     if (this.#isClosed || request.proxySocket !== undefined) return null;
     const setup = setupOf(request);
-    const plain = this.#kindOf(setup, undefined);
+    const plain = this.#kinds.find(setup, undefined);
     const own =
-      request.interpreter === undefined ? plain : this.#kindOf(setup, request.interpreter);
+      request.interpreter === undefined ? plain : this.#kinds.find(setup, request.interpreter);
     own.uses += 1;
     own.usedAtMs = performance.now();
     const exact = own.take();
@@ -171,24 +161,6 @@ class Pool implements WarmPool {
     lacking.wanted = Math.min(lacking.wanted + 1, this.#options.slots);
     const spare = plain.take();
     return spare === undefined ? null : { spare, on: "sandbox" };
-  }
-
-  #kindOf(setup: GuestSetup, interpreter: WaitingInterpreter | undefined): Kind {
-    const key = JSON.stringify([setup, interpreter]);
-    const known = this.#kinds.get(key);
-    if (known !== undefined) return known;
-    const kind = new Kind(setup, interpreter);
-    this.#kinds.set(key, kind);
-    if (this.#kinds.size > MAX_KINDS) {
-      const [oldest] = [...this.#kinds].sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs);
-      if (oldest !== undefined) this.#forget(oldest[0]);
-    }
-    return kind;
-  }
-
-  #forget(key: string): void {
-    for (const { guest } of this.#kinds.get(key)?.forget() ?? []) this.#takeDown(guest);
-    this.#kinds.delete(key);
   }
 
   #takeDown(guest: PreparedGuest): void {
@@ -215,7 +187,7 @@ class Pool implements WarmPool {
   /** One after the other: nobody waits for them. */
   async #refillAll(): Promise<void> {
     for (;;) {
-      const kind = this.#isClosed || this.#isBusy() ? undefined : this.#lacking();
+      const kind = this.#isClosed || this.#isBusy() ? undefined : this.#kinds.lacking();
       if (kind === undefined || !(await this.#makeRoomFor(kind))) return;
       try {
         await this.#add(kind);
@@ -230,14 +202,6 @@ class Pool implements WarmPool {
     return !this.#quiet.isQuiet() || this.#running >= this.#options.slots;
   }
 
-  /** The kind that lacks one, the one that was asked for last. */
-  #lacking(): Kind | undefined {
-    const nowMs = performance.now();
-    return [...this.#kinds.values()]
-      .filter((kind) => kind.spares.length < kind.wanted && kind.retryAtMs <= nowMs)
-      .sort((a, b) => b.usedAtMs - a.usedAtMs)[0];
-  }
-
   /** Whether there is memory for one more, if need be in place of some that were asked for less lately. */
   async #makeRoomFor(kind: Kind): Promise<boolean> {
     const { maxBytes, maxWaiting } = this.#options;
@@ -245,13 +209,7 @@ class Pool implements WarmPool {
       await Promise.all(this.#leaving);
       const { count, bytes } = this.waiting();
       if (count < maxWaiting && bytes + kind.typicalBytes <= maxBytes) return true;
-      const oldest = [...this.#kinds.values()]
-        .filter((other) => other.spares.length > 0 && other.usedAtMs < kind.usedAtMs)
-        .sort((a, b) => a.usedAtMs - b.usedAtMs)[0];
-      const spare = oldest?.spares.shift();
-      if (oldest === undefined || spare === undefined) return false;
-      oldest.wanted = Math.max(oldest.wanted - 1, 0);
-      this.#takeDown(spare.guest);
+      if (!this.#kinds.giveWayTo(kind)) return false;
     }
   }
 
@@ -283,11 +241,7 @@ class Pool implements WarmPool {
   }
 
   #reviewDemand(): void {
-    const nowMs = performance.now();
-    for (const [key, kind] of this.#kinds) {
-      if (nowMs - kind.usedAtMs > this.#timing.forgetMs) this.#forget(key);
-      else for (const { guest } of kind.review()) this.#takeDown(guest);
-    }
+    this.#kinds.review(this.#timing.forgetMs);
     // One that could not be made is due again, and nothing else may come that asks for it.
     this.#quiet.disturb(0);
   }

@@ -1,21 +1,12 @@
 import { expect, test } from "bun:test";
 
-import type { PreparedGuest } from "../../src/sandbox/sandbox.ts";
 import { Kind } from "../../src/sandbox/warm-kind.ts";
-
-/** None of them is ever run. */
-const GUEST: PreparedGuest = {
-  wait: () => Promise.resolve(true),
-  gone: Promise.resolve(),
-  memoryBytes: () => 0,
-  run: () => Promise.reject(new Error("not here")),
-  destroy: () => Promise.resolve(),
-};
+import { UNUSED_GUEST } from "../support/pools.ts";
 
 function kindOf(spares: number): Kind {
   const kind = new Kind({ mounts: [], diskBytes: 1 }, undefined);
   kind.wanted = spares;
-  for (let n = 0; n < spares; n += 1) kind.spares.push({ guest: GUEST, bytes: n });
+  for (let n = 0; n < spares; n += 1) kind.spares.push({ guest: UNUSED_GUEST, bytes: n });
   return kind;
 }
 

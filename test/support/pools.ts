@@ -8,6 +8,7 @@ import { isRoot, type UidRange } from "../../src/sandbox/guest-uids.ts";
 import type {
   GuestRequest,
   PreparableSandbox,
+  PreparedGuest,
   WaitingInterpreter,
 } from "../../src/sandbox/sandbox.ts";
 import {
@@ -142,6 +143,15 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
     full: () => until(() => pool.waiting().count === pool.waiting().wanted),
   };
 }
+
+/** Stands for a sandbox where none is started. */
+export const UNUSED_GUEST: PreparedGuest = {
+  wait: () => Promise.resolve(true),
+  gone: Promise.resolve(),
+  memoryBytes: () => 0,
+  run: () => Promise.reject(new Error("not here")),
+  destroy: () => Promise.resolve(),
+};
 
 /** A job that only another one like it can lend its sandbox to. */
 export function ofDisk(mb: number, script = "echo done"): GuestRequest {
