@@ -50,7 +50,6 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "sandbox/last-words.ts": "sandbox/supervised-guest.test.ts",
   "sandbox/sandbox.ts": "sandbox/bubblewrap.test.ts",
   "sandbox/running-guest.ts": "sandbox/supervised-guest.test.ts",
-  "sandbox/tree-meter.ts": "sandbox/bubblewrap.test.ts",
   "store/timing.ts": "store/sqlite.test.ts",
   "store/redis/": "store/redis.test.ts",
   "store/sqlite/": "store/sqlite.test.ts",

@@ -10,7 +10,7 @@ import {
   setupOf,
   startCold,
 } from "./sandbox.ts";
-import type { Kind, Spare } from "./warm-kind.ts";
+import { type Kind, LEAST_BYTES, type Spare } from "./warm-kind.ts";
 import { Kinds } from "./warm-kinds.ts";
 
 /*
@@ -28,7 +28,7 @@ import { Kinds } from "./warm-kinds.ts";
 type StartedOn = "interpreter" | "sandbox" | "nothing";
 
 export interface WarmPoolOptions {
-  /** Of all that wait, together. */
+  /** Of all that wait, together; each counts as LEAST_BYTES at least. */
   readonly maxBytes: number;
   /** How many may wait at most, whatever they take. */
   readonly maxWaiting: number;
@@ -221,7 +221,7 @@ class Pool implements WarmPool {
         const how = isReady === LATE ? "did not come up" : "has ended";
         throw new AppError("sandbox_error", `A sandbox that was to wait for a job ${how}`);
       }
-      kind.typicalBytes = guest.memoryBytes();
+      kind.typicalBytes = Math.max(guest.memoryBytes(), LEAST_BYTES);
     } catch (error) {
       this.#takeDown(guest);
       throw error;

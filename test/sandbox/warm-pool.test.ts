@@ -150,6 +150,16 @@ describe("how many wait", () => {
     expect(starts.slice(4)).toEqual(["sandbox", "sandbox", "nothing"]);
   });
 
+  test("no more than there is memory for where nobody can tell what one takes", async () => {
+    const watched = pools.open({ slots: 3, maxBytes: 20 * MIB, bytesEach: 0 });
+    for (let round = 0; round < 3; round += 1) {
+      await Promise.all([1, 2, 3].map(() => watched.run(ofDisk(1))));
+      await watched.waiting(2);
+    }
+    expect(watched.pool.waiting()).toEqual({ count: 2, bytes: 16 * MIB, wanted: 3 });
+    expect(watched.mostWaiting()).toBe(2);
+  });
+
   test("none where there is memory for none", async () => {
     const timing = { quietAfterEndMs: 0 };
     const { run, starts, attemptsMs } = pools.open({ maxBytes: 1, timing });
