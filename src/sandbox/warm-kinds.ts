@@ -4,6 +4,12 @@ import { Kind, type Spare } from "./warm-kind.ts";
 /** Names come from outside: no more are remembered. */
 const MAX_KINDS = 200;
 
+/** For all that wait, together. */
+export interface Room {
+  readonly maxBytes: number;
+  readonly maxWaiting: number;
+}
+
 /** The kinds of sandboxes that jobs have asked for: what waits of each, which of them lacks one, and which gives way to it. */
 export class Kinds {
   readonly #byKey = new Map<string, Kind>();
@@ -39,24 +45,40 @@ export class Kinds {
     };
   }
 
-  /** The kind that lacks one, the one that was asked for last. */
-  lacking(): Kind | undefined {
+  /** The kind that lacks one, the one that was asked for last of those that are not `passedOver`. */
+  lacking(passedOver: ReadonlySet<Kind>): Kind | undefined {
     const nowMs = performance.now();
     return [...this.#byKey.values()]
       .filter((kind) => kind.spares.length < kind.wanted && kind.retryAtMs <= nowMs)
+      .filter((kind) => !passedOver.has(kind))
       .sort((a, b) => b.usedAtMs - a.usedAtMs)[0];
   }
 
-  /** Lets go of one that was asked for longer ago than `kind`, the longest ago of all. Whether there was any. */
-  giveWayTo(kind: Kind): boolean {
-    const oldest = [...this.#byKey.values()]
-      .filter((other) => other.spares.length > 0 && other.usedAtMs < kind.usedAtMs)
-      .sort((a, b) => a.usedAtMs - b.usedAtMs)[0];
-    const spare = oldest?.spares.shift();
-    if (oldest === undefined || spare === undefined) return false;
-    oldest.wanted = Math.max(oldest.wanted - 1, 0);
-    this.#letGo(spare);
-    return true;
+  /**
+   * Makes room for one more of `kind`: lets go of as many as that takes, of those that were asked for longer ago than it, the
+   * longest ago first. Gives the kind of each; null where even all of them would not be enough, and then they stay.
+   */
+  makeRoomFor(kind: Kind, { maxBytes, maxWaiting }: Room): readonly Kind[] | null {
+    const { count, bytes } = this.waiting();
+    let missingBytes = bytes + kind.typicalBytes - maxBytes;
+    let missingPlaces = count + 1 - maxWaiting;
+    const older = [...this.#byKey.values()]
+      .filter((other) => other.usedAtMs < kind.usedAtMs)
+      .sort((a, b) => a.usedAtMs - b.usedAtMs)
+      .flatMap((other) => other.spares.map((spare) => ({ other, spare })));
+    const leaving: typeof older = [];
+    for (const each of older) {
+      if (missingBytes <= 0 && missingPlaces <= 0) break;
+      leaving.push(each);
+      missingBytes -= each.spare.bytes;
+      missingPlaces -= 1;
+    }
+    if (missingBytes > 0 || missingPlaces > 0) return null;
+    for (const { other, spare } of leaving) {
+      other.spares.splice(other.spares.indexOf(spare), 1);
+      this.#letGo(spare);
+    }
+    return leaving.map(({ other }) => other);
   }
 
   /** Looks at the demand since the last time, and forgets what nobody has asked for in `forgetMs`. */

@@ -11,7 +11,7 @@ import {
   startCold,
 } from "./sandbox.ts";
 import { type Kind, LEAST_BYTES, type Spare } from "./warm-kind.ts";
-import { Kinds } from "./warm-kinds.ts";
+import { Kinds, type Room } from "./warm-kinds.ts";
 
 /*
  * Sandboxes that wait for jobs like those that came before, so that a job finds everything started. Each is used once. It is
@@ -27,11 +27,8 @@ import { Kinds } from "./warm-kinds.ts";
 /** What a job was started on. */
 type StartedOn = "interpreter" | "sandbox" | "nothing";
 
-export interface WarmPoolOptions {
-  /** Of all that wait, together; each counts as LEAST_BYTES at least. */
-  readonly maxBytes: number;
-  /** How many may wait at most, whatever they take. */
-  readonly maxWaiting: number;
+/** `maxBytes`: each counts as LEAST_BYTES at least. */
+export interface WarmPoolOptions extends Room {
   /** Jobs at once: with so many running, nothing is started ahead. */
   readonly slots: number;
   readonly onStart?: (on: StartedOn) => void;
@@ -186,34 +183,38 @@ class Pool implements WarmPool {
 
   /** One after the other: nobody waits for them. */
   async #refillAll(): Promise<void> {
+    const passedOver = new Set<Kind>();
     for (;;) {
-      const kind = this.#isClosed || this.#isBusy() ? undefined : this.#kinds.lacking();
-      if (kind === undefined || !(await this.#makeRoomFor(kind))) return;
-      try {
-        await this.#add(kind);
-      } catch (error) {
-        kind.retryAtMs = performance.now() + this.#timing.retryDelayMs;
-        this.#options.onError(error);
-      }
+      const isDone = this.#isClosed || this.#isBusy();
+      const kind = isDone ? undefined : this.#kinds.lacking(passedOver);
+      if (kind === undefined) return;
+      if (!(await this.#refill(kind))) passedOver.add(kind);
     }
+  }
+
+  /** Whether one more waits, if need be in place of some that were asked for less lately. */
+  async #refill(kind: Kind): Promise<boolean> {
+    const displaced = this.#kinds.makeRoomFor(kind, this.#options);
+    if (displaced === null) return false;
+    await Promise.all(this.#leaving);
+    try {
+      if (!(await this.#add(kind))) return false;
+    } catch (error) {
+      kind.retryAtMs = performance.now() + this.#timing.retryDelayMs;
+      this.#options.onError(error);
+      return false;
+    }
+    // Not before: had it come to nothing, they would be made again.
+    for (const other of displaced) other.wanted = Math.max(other.wanted - 1, 0);
+    return true;
   }
 
   #isBusy(): boolean {
     return !this.#quiet.isQuiet() || this.#running >= this.#options.slots;
   }
 
-  /** Whether there is memory for one more, if need be in place of some that were asked for less lately. */
-  async #makeRoomFor(kind: Kind): Promise<boolean> {
-    const { maxBytes, maxWaiting } = this.#options;
-    for (;;) {
-      await Promise.all(this.#leaving);
-      const { count, bytes } = this.waiting();
-      if (count < maxWaiting && bytes + kind.typicalBytes <= maxBytes) return true;
-      if (!this.#kinds.giveWayTo(kind)) return false;
-    }
-  }
-
-  async #add(kind: Kind): Promise<void> {
+  /** Whether it waits: one that takes more than there is room for does not. */
+  async #add(kind: Kind): Promise<boolean> {
     const guest = await this.#sandbox.prepare(kind.setup);
     try {
       const isReady = await beforeDeadline(guest.wait(kind.interpreter), this.#timing.readyMs);
@@ -226,10 +227,15 @@ class Pool implements WarmPool {
       this.#takeDown(guest);
       throw error;
     }
-    if (kind.isForgotten) return this.#takeDown(guest);
+    const isTooMuch = this.waiting().bytes + kind.typicalBytes > this.#options.maxBytes;
+    if (kind.isForgotten || isTooMuch) {
+      this.#takeDown(guest);
+      return false;
+    }
     const spare = { guest, bytes: kind.typicalBytes };
     kind.spares.push(spare);
     void this.#dropOnceGone(kind, spare);
+    return true;
   }
 
   async #dropOnceGone({ spares }: Kind, spare: Spare): Promise<void> {

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 
 import type { Kind, Spare } from "../../src/sandbox/warm-kind.ts";
 import { Kinds } from "../../src/sandbox/warm-kinds.ts";
@@ -30,19 +30,39 @@ test("a kind is what its setup and its interpreter are", () => {
 
 test("of those that lack one, the one that was asked for last is next, and none before it is due", () => {
   const { kinds, found } = kindsWith(0, 0, 0);
-  expect(kinds.lacking()).toBeUndefined();
+  expect(kinds.lacking(new Set())).toBeUndefined();
   for (const kind of found) kind.wanted = 1;
-  expect(kinds.lacking()).toBe(found[2]);
+  expect(kinds.lacking(new Set())).toBe(found[2]);
   found[2]!.retryAtMs = Number.POSITIVE_INFINITY;
-  expect(kinds.lacking()).toBe(found[1]);
+  expect(kinds.lacking(new Set())).toBe(found[1]);
+  expect(kinds.lacking(new Set([found[1]!]))).toBe(found[0]);
 });
 
-test("what was asked for the longest ago gives way, and nothing that was asked for later", () => {
-  const { kinds, found, gone } = kindsWith(1, 1, 0, 1);
-  expect([kinds.giveWayTo(found[2]!), sparesOf(found)]).toEqual([true, [0, 1, 0, 1]]);
-  expect([kinds.giveWayTo(found[2]!), sparesOf(found)]).toEqual([true, [0, 0, 0, 1]]);
-  expect([kinds.giveWayTo(found[2]!), sparesOf(found)]).toEqual([false, [0, 0, 0, 1]]);
-  expect([gone.length, kinds.waiting().wanted]).toEqual([2, 1]);
+describe("room for one more", () => {
+  test("is made by those that were asked for the longest ago, and only as much as it takes", () => {
+    const { kinds, found, gone } = kindsWith(1, 2, 0, 1);
+    const [first, second, newcomer] = found;
+    newcomer!.typicalBytes = 15;
+    expect(kinds.makeRoomFor(newcomer!, { maxBytes: 55, maxWaiting: 5 })).toEqual([]);
+    expect(kinds.makeRoomFor(newcomer!, { maxBytes: 35, maxWaiting: 5 })).toEqual([
+      first!,
+      second!,
+    ]);
+    expect([sparesOf(found), gone.length]).toEqual([[0, 1, 0, 1], 2]);
+    expect(kinds.makeRoomFor(newcomer!, { maxBytes: 55, maxWaiting: 2 })).toEqual([second!]);
+    expect(sparesOf(found)).toEqual([0, 0, 0, 1]);
+  });
+
+  test.each([
+    ["memory", { maxBytes: 24, maxWaiting: 9 }],
+    ["places", { maxBytes: 99, maxWaiting: 1 }],
+  ])("is not made where there would not be enough: all stay (%s)", (_what, room) => {
+    const { kinds, found, gone } = kindsWith(1, 2, 0, 1);
+    found[2]!.typicalBytes = 15;
+    expect(kinds.makeRoomFor(found[2]!, room)).toBeNull();
+    expect([sparesOf(found), gone]).toEqual([[1, 2, 0, 1], []]);
+    expect(kinds.waiting().wanted).toBe(4);
+  });
 });
 
 test("what nobody has asked for in a while is forgotten, and so is all at the end", () => {

@@ -150,6 +150,32 @@ describe("how many wait", () => {
     expect(starts.slice(4)).toEqual(["sandbox", "sandbox", "nothing"]);
   });
 
+  test.each([[[1, 2, 3]], [[3, 1, 2]]])(
+    "what takes more than there is memory for waits not at all, and nothing gives way to it: %p",
+    async (order) => {
+      const { run, waiting, starts, attemptsMs, pool } = pools.open({
+        maxBytes: 25 * MIB,
+        bytesEach: ({ diskBytes }) => (diskBytes === 3 * MIB ? 30 : 10) * MIB,
+      });
+      let small = 0;
+      for (const mb of order) {
+        await run(ofDisk(mb));
+        if (mb < 3) small += 1;
+        else while (attemptsMs.length === small) await Bun.sleep(5);
+        await waiting(small);
+      }
+      // By now it is known what it takes: it is not tried again.
+      const attempts = attemptsMs.length;
+      await run(ofDisk(3));
+      await run(ofDisk(1));
+      await waiting(2);
+      expect(attemptsMs).toHaveLength(attempts + 1);
+      expect(pool.waiting()).toEqual({ count: 2, bytes: 20 * MIB, wanted: 1 + 1 + 2 });
+      for (const mb of [3, 2, 1]) await run(ofDisk(mb));
+      expect(starts.slice(-3)).toEqual(["nothing", "sandbox", "sandbox"]);
+    },
+  );
+
   test("no more than there is memory for where nobody can tell what one takes", async () => {
     const watched = pools.open({ slots: 3, maxBytes: 20 * MIB, bytesEach: 0 });
     for (let round = 0; round < 3; round += 1) {

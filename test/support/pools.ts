@@ -7,6 +7,7 @@ import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
 import { isRoot, type UidRange } from "../../src/sandbox/guest-uids.ts";
 import type {
   GuestRequest,
+  GuestSetup,
   PreparableSandbox,
   PreparedGuest,
   WaitingInterpreter,
@@ -43,8 +44,8 @@ export interface PoolOptions extends Partial<WarmPoolOptions> {
   readonly onPrepared?: () => void;
   /** Awaited before one that waits is taken down. */
   readonly beforeDestroy?: Promise<void>;
-  /** What each that waits is said to take; absent: what it takes. */
-  readonly bytesEach?: number;
+  /** What one that waits is said to take, or each; absent: what it takes. */
+  readonly bytesEach?: number | ((setup: GuestSetup) => number);
 }
 
 const PATIENCE_MS = 10_000;
@@ -93,7 +94,10 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
         };
         return {
           ...prepared,
-          memoryBytes: () => bytesEach ?? prepared.memoryBytes(),
+          memoryBytes() {
+            const bytes = typeof bytesEach === "function" ? bytesEach(setup) : bytesEach;
+            return bytes ?? prepared.memoryBytes();
+          },
           async wait(interpreter) {
             attemptsMs.push(performance.now());
             isWaiting = true;
