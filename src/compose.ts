@@ -242,7 +242,7 @@ function composePool(
     slots,
     onStart: (on) => metrics.sandboxStarts.inc({ on }),
     onError: (error) =>
-      log.warn("warm_pool", `A sandbox could not be started ahead: ${messageOf(error)}`),
+      log.warn("warm_pool", `A sandbox that was started ahead failed: ${messageOf(error)}`),
   });
   addPoolMetrics(metrics.registry, () => pool.waiting());
   return pool;

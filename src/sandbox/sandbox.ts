@@ -1,3 +1,4 @@
+import { AppError } from "../errors.ts";
 import type { Limits } from "../jobs/limits.ts";
 
 /*
@@ -134,6 +135,16 @@ export interface SandboxStatus {
   readonly seccomp: boolean;
 }
 
+/**
+ * AppError `sandbox_error` of a sandbox that broke, as far as anybody can tell by no fault of what it was to run: its program
+ * has not been started, and another sandbox may well run it.
+ */
+export class BrokenSandbox extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super("sandbox_error", message, cause === undefined ? {} : { cause });
+  }
+}
+
 /** A sandbox that has been set up for one guest. */
 export interface PreparedGuest {
   /**
@@ -146,8 +157,8 @@ export interface PreparedGuest {
   /** Of everything that waits in it, now; 0 when nobody can tell. */
   memoryBytes(): number;
   /**
-   * Runs its guest, as Sandbox.start does and with the errors of that; may be called while wait() is under way. Called
-   * once: whatever it throws, nothing is left then.
+   * Runs its guest, as Sandbox.start does and with the errors of that, of which BrokenSandbox is told apart; may be called
+   * while wait() is under way. Called once: whatever it throws, nothing is left then.
    */
   run(request: GuestRequest): Promise<Guest>;
   /** Takes it down. Idempotent; a no-op once run() was called, whose guest is destroyed by itself. */

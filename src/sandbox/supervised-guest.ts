@@ -7,7 +7,13 @@ import type { GuestMeter } from "./guest-meter.ts";
 import { createGuestOutputReader, type GuestOutputReader } from "./guest-output.ts";
 import { collectText, type LastWords } from "./last-words.ts";
 import { type LaunchedSupervisor, once, type Readers, runningGuest } from "./running-guest.ts";
-import type { Guest, GuestRequest, PreparedGuest, WaitingInterpreter } from "./sandbox.ts";
+import {
+  BrokenSandbox,
+  type Guest,
+  type GuestRequest,
+  type PreparedGuest,
+  type WaitingInterpreter,
+} from "./sandbox.ts";
 
 /*
  * One guest under a supervisor (supervisor.pl), whatever wall is around the two. The supervisor's stdin is the control
@@ -121,7 +127,9 @@ function launchMetered(setup: SupervisedSetup, meter: GuestMeter): Launched {
     setup.onGone?.();
   });
   const { promise: ready, resolve: onReady } = Promise.withResolvers<boolean>();
-  const started = reader.readStarted(onReady);
+  const started = reader.readStarted(onReady).catch((error: unknown) => {
+    throw new BrokenSandbox(`The sandbox said something odd: ${messageOf(error)}`, error);
+  });
   // Awaited with the job, if there ever is one.
   started.catch(() => onReady(false));
   return { setup, meter, supervisor, readers, reader, lastWords, ready, started, takeDown };
@@ -139,11 +147,8 @@ async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Pr
   }
 }
 
-function limitFailure(error: unknown): AppError {
-  const reason = messageOf(error);
-  return new AppError("sandbox_error", `The limits could not be put on: ${reason}`, {
-    cause: error,
-  });
+function limitFailure(error: unknown): BrokenSandbox {
+  return new BrokenSandbox(`The limits could not be put on: ${messageOf(error)}`, error);
 }
 
 function launchWithPipes(setup: SupervisedSetup): {
@@ -235,19 +240,17 @@ async function handOver(
   for (;;) {
     const pausedMs = performance.now() - lastProgressMs;
     if (pausedMs >= START_STALL_MS)
-      throw new AppError(
-        "sandbox_error",
-        `The sandbox did not take the job within ${START_STALL_MS} ms`,
-      );
+      throw new BrokenSandbox(`The sandbox did not take the job within ${START_STALL_MS} ms`);
     const result = await beforeDeadline(outcome, START_STALL_MS - pausedMs);
     if (result !== LATE) return result;
   }
 }
 
+/** A supervisor that gives a job up says why; one that was ended from outside says nothing. */
 async function startFailure(lastWords: LastWords): Promise<AppError> {
   await beforeDeadline(lastWords.complete, LAST_WORDS_MS);
-  return new AppError(
-    "sandbox_error",
-    lastWords.text() || "The sandbox ended before the program started",
-  );
+  const said = lastWords.text();
+  return said === ""
+    ? new BrokenSandbox("The sandbox ended before the program started")
+    : new AppError("sandbox_error", said);
 }

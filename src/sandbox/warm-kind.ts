@@ -43,6 +43,16 @@ export class Kind {
     return this.spares.splice(0);
   }
 
+  /** A job found none: one more is to wait, up to as many as there are slots, which all may ask for one at once. */
+  wantMore(slots: number): void {
+    this.wanted = Math.min(this.wanted + 1, slots);
+  }
+
+  /** One of them gave way to one of another kind. */
+  wantFewer(): void {
+    this.wanted = Math.max(this.wanted - 1, 0);
+  }
+
   take(): Spare | undefined {
     const spare = this.spares.shift();
     this.#unneeded = Math.min(this.#unneeded, this.spares.length);

@@ -2,6 +2,7 @@ import { AppError } from "../errors.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import { createQuiet } from "./quiet.ts";
 import {
+  BrokenSandbox,
   type Guest,
   type GuestRequest,
   type PreparableSandbox,
@@ -29,10 +30,14 @@ type StartedOn = "interpreter" | "sandbox" | "nothing";
 
 /** `maxBytes`: each counts as LEAST_BYTES at least. */
 export interface WarmPoolOptions extends Room {
-  /** Jobs at once: with so many running, nothing is started ahead. */
+  /** Jobs at once: with so many running, nothing is started ahead, and no more of one kind are wanted. */
   readonly slots: number;
+  /** A job's program was started. */
   readonly onStart?: (on: StartedOn) => void;
-  /** One could not be made, or taken down; the next is tried some seconds later. */
+  /**
+   * One could not be made, in which case the next is tried some seconds later; or it broke as it got its job, which was started
+   * without it; or it could not be taken down.
+   */
   readonly onError: (error: unknown) => void;
   /** Absent: as below. */
   readonly timing?: Partial<WarmPoolTiming>;
@@ -126,7 +131,7 @@ class Pool implements WarmPool {
   }
 
   async #startOnSpare(request: GuestRequest): Promise<Guest> {
-    const { onStart } = this.#options;
+    const { onStart, onError } = this.#options;
     const taken = this.#take(request);
     if (taken !== null)
       try {
@@ -134,11 +139,13 @@ class Pool implements WarmPool {
         onStart?.(taken.on);
         return guest;
       } catch (error) {
-        // Whatever has become of it while it waited is not the job's fault.
-        if (!(error instanceof AppError) || error.code !== "sandbox_error") throw error;
+        // Whatever has become of it while it waited is not the job's fault. What is would happen again.
+        if (!(error instanceof BrokenSandbox)) throw error;
+        onError(error);
       }
+    const guest = await startCold((setup) => this.#sandbox.prepare(setup), request);
     onStart?.("nothing");
-    return startCold((setup) => this.#sandbox.prepare(setup), request);
+    return guest;
   }
 
   /** One of the same kind, else one that can at least save the job its sandbox. */
@@ -153,10 +160,11 @@ class Pool implements WarmPool {
     own.usedAtMs = performance.now();
     const exact = own.take();
     if (exact !== undefined) return { spare: exact, on: own === plain ? "sandbox" : "interpreter" };
-    const lacking = own.uses < 2 ? plain : own;
-    lacking.usedAtMs = own.usedAtMs;
-    lacking.wanted = Math.min(lacking.wanted + 1, this.#options.slots);
     const spare = plain.take();
+    const isNameUsual = own.uses >= 2;
+    if (!isNameUsual) plain.usedAtMs = own.usedAtMs;
+    if (isNameUsual) own.wantMore(this.#options.slots);
+    else if (spare === undefined) plain.wantMore(this.#options.slots);
     return spare === undefined ? null : { spare, on: "sandbox" };
   }
 
@@ -205,7 +213,7 @@ class Pool implements WarmPool {
       return false;
     }
     // Not before: had it come to nothing, they would be made again.
-    for (const other of displaced) other.wanted = Math.max(other.wanted - 1, 0);
+    for (const other of displaced) other.wantFewer();
     return true;
   }
 

@@ -33,6 +33,14 @@ test("of those that came to be needed, however briefly, none goes", () => {
   expect(kind.review()).toHaveLength(2);
 });
 
+test("each job that found none raises what is wanted, up to one for each slot", () => {
+  const kind = kindOf(1);
+  for (let job = 0; job < 3; job += 1) kind.wantMore(3);
+  expect(kind.wanted).toBe(3);
+  for (let other = 0; other < 4; other += 1) kind.wantFewer();
+  expect(kind.wanted).toBe(0);
+});
+
 test("of what is not wanted, none is wanted for being looked at", () => {
   const kind = kindOf(0);
   expect(kind.review()).toEqual([]);

@@ -93,6 +93,16 @@ describe("how many wait", () => {
     expect(pool.waiting().count).toBe(3);
   });
 
+  test("no more for a job that found one", async () => {
+    const { pool, run, full, starts } = pools.open();
+    for (const marker of ["one", "two", "three"]) {
+      await run(warmRequest({ interpreter: interpreterOf(marker) }));
+      await full();
+    }
+    expect(starts).toEqual(["nothing", "sandbox", "sandbox"]);
+    expect(pool.waiting()).toMatchObject({ count: 1, wanted: 1 });
+  });
+
   test("fewer once nobody needs them, and none once nobody asks", async () => {
     const timing = { reviewIntervalMs: 20, forgetMs: 1_000 };
     const { run, waiting, pool } = pools.open({ slots: 3, timing });

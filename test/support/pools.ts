@@ -28,6 +28,8 @@ export interface WatchedPool {
   readonly errors: string[];
   /** When each sandbox that was to wait was set up, or was tried to. */
   readonly attemptsMs: number[];
+  /** Sandboxes that were set up, for whatever. */
+  preparations(): number;
   /** The most sandboxes that waited, or were about to, at once. */
   mostWaiting(): number;
   /** Runs a job to its end; gives what it printed. */
@@ -42,6 +44,8 @@ export interface PoolOptions extends Partial<WarmPoolOptions> {
   readonly uids?: UidRange;
   /** Called when a sandbox that is to wait has been set up; throws where that is to have failed. */
   readonly onPrepared?: () => void;
+  /** Called before a job is given to a sandbox, whether or not that waited for it. */
+  readonly beforeRun?: () => void;
   /** Awaited before one that waits is taken down. */
   readonly beforeDestroy?: Promise<void>;
   /** What one that waits is said to take, or each; absent: what it takes. */
@@ -76,16 +80,18 @@ export function usePools(defaultUids: UidRange) {
 }
 
 function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool {
-  const { onPrepared, beforeDestroy, bytesEach, uids: _used, ...rest } = options;
+  const { onPrepared, beforeRun, beforeDestroy, bytesEach, uids: _used, ...rest } = options;
   const starts: string[] = [];
   const errors: string[] = [];
   const attemptsMs: number[] = [];
+  let preparations = 0;
   let mostWaiting = 0;
   let waitingNow = 0;
   const pool = createWarmPool(
     {
       ...sandbox,
       async prepare(setup) {
+        preparations += 1;
         const prepared = await sandbox.prepare(setup);
         let isWaiting = false;
         const leaves = () => {
@@ -107,6 +113,7 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
           },
           run(request) {
             leaves();
+            beforeRun?.();
             return prepared.run(request);
           },
           async destroy() {
@@ -141,6 +148,7 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
     starts,
     errors,
     attemptsMs,
+    preparations: () => preparations,
     mostWaiting: () => mostWaiting,
     run: async (request) => (await runGuest(pool, request)).stdout,
     waiting: (count) => until(() => pool.waiting().count === count),
