@@ -154,6 +154,11 @@ export interface PreparedGuest {
   wait(interpreter: WaitingInterpreter | undefined): Promise<boolean>;
   /** Resolves when it has ended, by itself or because it was destroyed. */
   readonly gone: Promise<void>;
+  /**
+   * What it or its interpreter said where wait() came to nothing; empty where neither said anything. It is of no use afterwards,
+   * and still to be destroyed.
+   */
+  lastWords(): Promise<string>;
   /** Of everything that waits in it, now; 0 when nobody can tell. */
   memoryBytes(): number;
   /**

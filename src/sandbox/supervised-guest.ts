@@ -94,6 +94,7 @@ export async function prepareSupervised(setup: SupervisedSetup): Promise<Prepare
       await child.writeStdin(encodeWait(interpreter, setup.baseEnv));
       return Promise.race([ready, child.exited.then(() => false)]);
     },
+    lastWords: () => collectLastWords(launched),
     gone: child.exited.then(() => undefined),
     memoryBytes: () => meter.memoryBytes(),
     run(request) {
@@ -210,6 +211,17 @@ async function runPrepared(
     throw error;
   }
   return runningGuest({ ...launched, maxOutputBytes: request.limits.diskBytes });
+}
+
+/** Of a sandbox that is not to be used: the end of its input is its own, and that of all that could still say something. */
+async function collectLastWords({ supervisor, readers, lastWords }: Launched): Promise<string> {
+  supervisor.child.endStdin();
+  const sources = [lastWords, collectText(readers.stderr.stream)];
+  await beforeDeadline(Promise.all(sources.map(({ complete }) => complete)), LAST_WORDS_MS);
+  return sources
+    .map((source) => source.text())
+    .filter(Boolean)
+    .join(" ");
 }
 
 function isFor(

@@ -35,10 +35,10 @@ sub start_interpreter {
     my ($argv, $env) = @_;
     socketpair($channel, my $its_end, AF_UNIX, SOCK_STREAM, 0) or give_up("No socket can be made: $!");
     my @env = map { [split /=/, $_, 2] } @$env, 'JOB_RUNNER_WAIT=' . CHANNEL_FD, 'JOB_RUNNER_ROOM=' . ' ' x ROOM_BYTES;
-    # On failure its end closes: it is gone, and the job starts another one, which says what is wrong.
-    open(my $nowhere, '>', '/dev/null') or give_up("/dev/null cannot be opened: $!");
-    $waiting = fork_program($nowhere, sub { fcntl($its_end, F_DUPFD, CHANNEL_FD); exec_program($argv, \@env) });
-    close $its_end;
+    # On failure its end closes: it is gone, and a job that is there by now starts another one. What is wrong we have said then.
+    open(my $last_words, '>&', \*STDERR) or give_up("stderr cannot be passed on: $!");
+    $waiting = fork_program($last_words, sub { fcntl($its_end, F_DUPFD, CHANNEL_FD); exec_program($argv, \@env) });
+    close $_ for $its_end, $last_words;
 }
 
 sub hear_interpreter {

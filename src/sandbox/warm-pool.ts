@@ -226,10 +226,7 @@ class Pool implements WarmPool {
     const guest = await this.#sandbox.prepare(kind.setup);
     try {
       const isReady = await beforeDeadline(guest.wait(kind.interpreter), this.#timing.readyMs);
-      if (isReady !== true) {
-        const how = isReady === LATE ? "did not come up" : "has ended";
-        throw new AppError("sandbox_error", `A sandbox that was to wait for a job ${how}`);
-      }
+      if (isReady !== true) throw await waitFailure(guest, isReady === LATE);
       kind.typicalBytes = Math.max(guest.memoryBytes(), LEAST_BYTES);
     } catch (error) {
       this.#takeDown(guest);
@@ -259,4 +256,13 @@ class Pool implements WarmPool {
     // One that could not be made is due again, and nothing else may come that asks for it.
     this.#quiet.disturb(0);
   }
+}
+
+async function waitFailure(guest: PreparedGuest, isLate: boolean): Promise<AppError> {
+  const how = isLate ? "did not come up" : "has ended";
+  const said = await guest.lastWords();
+  return new AppError(
+    "sandbox_error",
+    [`A sandbox that was to wait for a job ${how}`, said].filter(Boolean).join(": "),
+  );
 }

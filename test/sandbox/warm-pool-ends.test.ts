@@ -51,8 +51,14 @@ describe("what went wrong while it waited", () => {
 
   test.each([
     ["ends at once", ["/bin/false"], "has ended"],
-    ["is not there", ["/nowhere"], "has ended"],
+    ["is not there", ["/nowhere"], "has ended: /nowhere cannot be run: No such file or directory"],
+    ["says why it ends", ["/bin/sh", "-c", "echo no library >&2"], "has ended: no library"],
     ["never comes up", ["/bin/sleep", "600.25"], "did not come up"],
+    [
+      "says why it never comes up",
+      ["/bin/sh", "-c", "echo no entropy >&2; exec sleep 600.75"],
+      "did not come up: no entropy",
+    ],
   ])("an interpreter that %s is no job's trouble", async (_how, argv, problem) => {
     const interpreter = { argv, env: {} };
     const timing = { readyMs: 200, retryDelayMs: 60_000 };

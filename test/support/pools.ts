@@ -159,6 +159,7 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
 /** Stands for a sandbox where none is started. */
 export const UNUSED_GUEST: PreparedGuest = {
   wait: () => Promise.resolve(true),
+  lastWords: () => Promise.resolve(""),
   gone: Promise.resolve(),
   memoryBytes: () => 0,
   run: () => Promise.reject(new Error("not here")),
