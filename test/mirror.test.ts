@@ -46,7 +46,6 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "jobs/states.ts": "store/sqlite.test.ts",
   "store/listing.ts": "store/sqlite.test.ts",
   "sandbox/bubblewrap-launch.ts": "sandbox/bubblewrap.test.ts",
-  "sandbox/cgroup-meter.ts": "sandbox/bubblewrap.test.ts",
   "sandbox/last-words.ts": "sandbox/supervised-guest.test.ts",
   "sandbox/sandbox.ts": "sandbox/bubblewrap.test.ts",
   "sandbox/running-guest.ts": "sandbox/supervised-guest.test.ts",

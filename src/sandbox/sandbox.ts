@@ -95,7 +95,7 @@ export interface Guest {
   readonly stderr: ReadableStream<Uint8Array>;
   /**
    * Resolves when the program has ended and every other process of the guest is dead. null when the sandbox itself
-   * broke (`failure` says how).
+   * broke (`failure` says how). Never rejects.
    */
   readonly exited: Promise<GuestExit | null>;
   /** What the sandbox said when it could not run the guest, or broke; empty otherwise. */
@@ -173,7 +173,8 @@ export interface PreparedGuest {
 export interface Sandbox {
   /**
    * Starts a guest; resolves once its program runs, its inputs in place. Throws AppError `sandbox_error` when it cannot
-   * be started, or whatever reading an input threw; nothing is left of it then.
+   * be started, whatever reading an input threw, or what the system threw once the program ran, which is not to be started a
+   * second time; nothing is left of it then.
    */
   start(request: GuestRequest): Promise<Guest>;
   /** Runs the self-test now. Never throws. */

@@ -41,9 +41,11 @@ export interface SupervisedSetup {
   readonly launch: (fds: GuestWriteFds) => LaunchedSupervisor;
   /** Called once nothing of the guest is left, if it was ever launched. */
   readonly onGone?: () => void;
+  /** Absent: START_STALL_MS. */
+  readonly startStallMs?: number;
 }
 
-/** The longest pause while a job is handed over, until its program runs. */
+/** The longest pause until a supervisor has its pid, and while a job is handed over until its program runs. */
 const START_STALL_MS = 15_000;
 /** The longest pause while files are handed out. */
 const OUTPUT_STALL_MS = 15_000;
@@ -80,7 +82,7 @@ export async function prepareSupervised(setup: SupervisedSetup): Promise<Prepare
   }
   const { supervisor, takeDown, ready } = launched;
   try {
-    await enterMeter(meter, supervisor);
+    await enterMeter(launched);
   } catch (error) {
     await takeDown();
     throw error;
@@ -137,8 +139,11 @@ function launchMetered(setup: SupervisedSetup, meter: GuestMeter): Launched {
 }
 
 /** Nothing of a job reaches the supervisor before this. One that has ended already says why where its start is awaited. */
-async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Promise<void> {
-  const pid = await supervisor.supervisorPid;
+async function enterMeter({ meter, supervisor, setup }: Launched): Promise<void> {
+  const { startStallMs = START_STALL_MS } = setup;
+  const pid = await beforeDeadline(supervisor.supervisorPid, startStallMs);
+  if (pid === LATE)
+    throw new BrokenSandbox(`The sandbox did not come up within ${startStallMs} ms`);
   if (pid === null) return;
   try {
     await meter.enter(pid);
@@ -190,7 +195,8 @@ function launchWithPipes(setup: SupervisedSetup): {
 
 /**
  * Gives the supervisor its job; resolves once the program runs. Throws AppError `sandbox_error` when the sandbox, the
- * supervisor or the program cannot be started, and whatever reading an input throws. Nothing is left behind then.
+ * supervisor or the program cannot be started, and whatever reading an input or watching the program throws. Nothing is left
+ * behind then.
  */
 async function runPrepared(
   launched: Launched,
@@ -206,11 +212,11 @@ async function runPrepared(
       throw limitFailure(error);
     }
     if (!(await handOver(launched, request, isWarm))) throw await startFailure(lastWords);
+    return runningGuest({ ...launched, maxOutputBytes: limits.diskBytes });
   } catch (error) {
     await takeDown();
     throw error;
   }
-  return runningGuest({ ...launched, maxOutputBytes: request.limits.diskBytes });
 }
 
 /** Of a sandbox that is not to be used: the end of its input is its own, and that of all that could still say something. */
@@ -237,6 +243,7 @@ async function handOver(
   request: GuestRequest,
   isWarm: boolean,
 ): Promise<boolean> {
+  const { startStallMs = START_STALL_MS } = setup;
   let lastProgressMs = performance.now();
   const gone = child.exited.then(() => "gone" as const);
   const { isHeldAsWhole } = meter;
@@ -251,9 +258,9 @@ async function handOver(
   const outcome = Promise.race([started, feed()]);
   for (;;) {
     const pausedMs = performance.now() - lastProgressMs;
-    if (pausedMs >= START_STALL_MS)
-      throw new BrokenSandbox(`The sandbox did not take the job within ${START_STALL_MS} ms`);
-    const result = await beforeDeadline(outcome, START_STALL_MS - pausedMs);
+    if (pausedMs >= startStallMs)
+      throw new BrokenSandbox(`The sandbox did not take the job within ${startStallMs} ms`);
+    const result = await beforeDeadline(outcome, startStallMs - pausedMs);
     if (result !== LATE) return result;
   }
 }

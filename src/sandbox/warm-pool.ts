@@ -109,7 +109,8 @@ class Pool implements WarmPool {
     this.#quiet.disturb(this.#timing.quietAfterStartMs);
     try {
       const guest = await this.#startOnSpare(request);
-      void guest.exited.then(() => this.#ended());
+      const ended = () => this.#ended();
+      void guest.exited.then(ended, ended);
       return guest;
     } catch (error) {
       this.#ended();
