@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 import { AppError } from "../errors.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import { createQuiet } from "./quiet.ts";
@@ -58,9 +60,15 @@ interface WarmPoolTiming {
   readonly forgetMs: number;
 }
 
+/**
+ * Starting one ahead takes one core some tens of ms. On two cores jobs that come every 40 ms have a use for that core
+ * themselves; on 64 it is a small part of what is there, and the same pause would keep anything from ever being warm.
+ */
+const QUIET_AFTER_START_CORE_MS = 80;
+
 const TIMING: WarmPoolTiming = {
   quietAfterEndMs: 10,
-  quietAfterStartMs: 40,
+  quietAfterStartMs: QUIET_AFTER_START_CORE_MS / availableParallelism(),
   readyMs: 10_000,
   retryDelayMs: 10_000,
   reviewIntervalMs: 60_000,
