@@ -1,5 +1,5 @@
 # Has an interpreter wait for its job, for supervisor.pl, which loads this where there is no job yet and whose subs and
-# variables it uses. The interpreter runs code of its runtime (src/runtimes/builtin) that says one letter on a socket, whose
+# variables it uses, as it does cpu_ms of attendant.pl, which is loaded by then. The interpreter runs code of its runtime (src/runtimes/builtin) that says one letter on a socket, whose
 # number is in JOB_RUNNER_WAIT, once it has nothing left to do ahead and no variable left in its environment. It then reads up
 # to the end, separated by NUL: the number of arguments, these, and NAME=value for each variable.
 # Nothing of a job has been near it by then, so that what it says can be believed.
