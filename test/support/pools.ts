@@ -36,6 +36,8 @@ export interface WatchedPool {
   run(request: GuestRequest): Promise<string>;
   /** Resolves once so many wait. */
   waiting(count: number): Promise<void>;
+  /** Resolves once so many are to wait. */
+  wanted(count: number): Promise<void>;
   /** Resolves once all wait that are to. */
   full(): Promise<void>;
 }
@@ -152,6 +154,7 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
     mostWaiting: () => mostWaiting,
     run: async (request) => (await runGuest(pool, request)).stdout,
     waiting: (count) => until(() => pool.waiting().count === count),
+    wanted: (count) => until(() => pool.waiting().wanted === count),
     full: () => until(() => pool.waiting().count === pool.waiting().wanted),
   };
 }
