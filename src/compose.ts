@@ -221,20 +221,28 @@ export async function openSandbox(
   };
 }
 
+/**
+ * Sandboxes that may wait for each slot, whatever memory they are allowed: room for a few languages and names of programs,
+ * with as many processes as a machine with so many slots has anyway.
+ */
+const WAITING_PER_SLOT = 8;
+
 function composePool(
   config: Config,
   sandbox: PreparableSandbox,
   { log, metrics }: { readonly log: Logger; readonly metrics: Metrics },
 ): WarmPool {
   const { sandboxUids: uids, workerConcurrency: slots } = config;
+  // Each guest has a uid of its own, and no job shall find that all are taken by those that wait.
+  const sparedUids =
+    uids === undefined ? Number.POSITIVE_INFINITY : uids.last - uids.first + 1 - slots;
   const pool = createWarmPool(sandbox, {
     maxBytes: config.warmPoolMb * MIB,
-    // Each guest has a uid of its own, and no job shall find that all are taken by those that wait.
-    maxWaiting: uids === undefined ? slots : uids.last - uids.first + 1 - slots,
+    maxWaiting: Math.min(WAITING_PER_SLOT * slots, sparedUids),
     slots,
     onStart: (on) => metrics.sandboxStarts.inc({ on }),
     onError: (error) =>
-      log.warn("warm_pool", `A sandbox could not be started ahead: ${messageOf(error)}`),
+      log.warn("warm_pool", `A sandbox that was started ahead failed: ${messageOf(error)}`),
   });
   addPoolMetrics(metrics.registry, () => pool.waiting());
   return pool;

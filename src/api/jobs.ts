@@ -5,6 +5,7 @@ import { Elysia } from "elysia";
 
 import { AppError, messageOf } from "../errors.ts";
 import { isJobId, type JobFilter, type JobRecord, type NewJob } from "../jobs/job.ts";
+import { diskBytesOf } from "../jobs/limits.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
 import type { SubmitKey } from "../store/store.ts";
@@ -132,9 +133,9 @@ async function checkJob(
       fields: [{ pointer: "/spec/entry", detail }],
     });
   }
-  const uploadedBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  if (uploadedBytes > spec.limits.diskBytes) {
-    const detail = `The uploaded files have ${uploadedBytes} bytes, and the job's disk only ${spec.limits.diskBytes}: raise limits.disk_mb.`;
+  const neededBytes = diskBytesOf(files.map(({ sizeBytes }) => sizeBytes));
+  if (neededBytes > spec.limits.diskBytes) {
+    const detail = `The uploaded files take ${neededBytes} bytes of disk, where each fills its last 4 KiB, and the job's disk has only ${spec.limits.diskBytes}: raise limits.disk_mb.`;
     throw new AppError("invalid_spec", `/spec/limits/disk_mb: ${detail}`, {
       fields: [{ pointer: "/spec/limits/disk_mb", detail }],
     });

@@ -129,6 +129,7 @@ function interpreterOf(
   runtime: InstalledRuntime,
 ): Pick<GuestRequest, "interpreter"> {
   if (spec.limits.memoryBytes < MIN_AHEAD_BYTES) return {};
+  if (spec.limits.processes < (runtime.waitingThreads ?? 1)) return {};
   const { entry, env } = spec;
   const paths = files.map(({ path }) => path);
   const interpreter = runtime.interpreterFor?.({ entry, env, files: paths }) ?? null;

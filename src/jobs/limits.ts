@@ -9,6 +9,18 @@ export interface Limits {
 
 export const MIB = 1024 * 1024;
 
+/**
+ * What a job's disk gives out at a time: a page of memory, since it is a tmpfs (filesystems/tmpfs.rst in the kernel's sources).
+ * An empty file and a directory take none.
+ */
+const DISK_PAGE_BYTES = 4096;
+
+/** What files of these sizes take of a job's disk, in bytes. */
+export function diskBytesOf(sizesBytes: readonly number[]): number {
+  const pages = sizesBytes.reduce((sum, size) => sum + Math.ceil(size / DISK_PAGE_BYTES), 0);
+  return pages * DISK_PAGE_BYTES;
+}
+
 /** A default and a ceiling, in the unit of the spec's field of that name. */
 export interface Bound {
   readonly default: number;

@@ -25,6 +25,11 @@ export interface InstalledRuntime {
    * started one could not honour what the job asks for. Absent: starting this one ahead gains nothing.
    */
   readonly interpreterFor?: (job: RuntimeJob) => WaitingInterpreter | null;
+  /**
+   * Processes and threads that this interpreter has by the time that it waits. A job that may have fewer starts a fresh one,
+   * which is refused the rest, as it would be without one that waits. Absent: one.
+   */
+  readonly waitingThreads?: number;
 }
 
 /** What of a job tells whether a started interpreter can run it. */

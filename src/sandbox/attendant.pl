@@ -1,5 +1,5 @@
-# Waits for the end of a job's program and ends everything else, for supervisor.pl, which loads this once the program runs
-# and whose variables it uses.
+# Waits for the end of a job's program and ends everything else, for supervisor.pl, whose variables it uses. It is loaded once
+# the program runs, or where there is no job yet before anything waits for one.
 use strict;
 our ($work, $tmp, $nr, $signal_fd, $signals, $program, %option);
 

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
 import { MIB } from "../jobs/limits.ts";
-import type { CgroupCounts, GuestCgroups } from "./cgroup/cgroup.ts";
+import type { CgroupCounts, GuestCgroup, GuestCgroups } from "./cgroup/cgroup.ts";
 import type { GuestMeter, HeldGuest, Measures } from "./guest-meter.ts";
 import type { GuestLimit } from "./sandbox.ts";
 
@@ -42,7 +42,7 @@ export function createCgroupMeter(
   let removed: Promise<void> | undefined;
 
   const watchCpu = (onLimit: (limit: GuestLimit) => void, allowedMs: number) => {
-    const leftMs = allowedMs - cgroup.counts().cpuMs;
+    const leftMs = cpuLeftMs(cgroup, allowedMs);
     if (leftMs <= 0) {
       onLimit("cpu");
       return;
@@ -89,6 +89,15 @@ export function createCgroupMeter(
       await (removed ??= cgroup.remove());
     },
   };
+}
+
+/** In a timer nobody hears an error: what cannot be read now is read the next time, and each process has its rlimit meanwhile. */
+function cpuLeftMs(cgroup: GuestCgroup, allowedMs: number): number {
+  try {
+    return allowedMs - cgroup.counts().cpuMs;
+  } catch {
+    return MIN_CPU_CHECK_MS;
+  }
 }
 
 function measuresOf(

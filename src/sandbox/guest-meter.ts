@@ -22,7 +22,7 @@ export interface GuestMeter {
    * with what the system throws.
    */
   enter(pid: number): Promise<void>;
-  /** Memory of all that runs in it, in bytes; 0 when nobody can tell. */
+  /** Memory of all that runs in it, its supervisor included, in bytes; 0 when nobody can tell. */
   memoryBytes(): number;
   /**
    * Puts a job's limits on, before anything of it has reached the guest. Throws what the system throws.

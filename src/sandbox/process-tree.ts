@@ -31,7 +31,7 @@ export function readTree(rootPid: number): TreeUsage {
     if (pid === rootPid) continue;
     pids.push(pid);
     threads += stat.threads;
-    residentBytes += readResident(pid);
+    residentBytes += readResidentBytes(pid);
   }
   return { pids, threads, cpuMs, residentBytes };
 }
@@ -42,7 +42,7 @@ export function readProportionalBytes(pids: readonly number[]): number | null {
   for (const pid of pids) {
     const text = read(`/proc/${pid}/smaps_rollup`);
     // Gone by now, or a zombie: it holds no memory. What is alive and may not be read leaves nothing to tell.
-    if (text === null && readResident(pid) > 0) return null;
+    if (text === null && readResidentBytes(pid) > 0) return null;
     bytes += kilobytes(text, "Pss_Anon") + kilobytes(text, "Pss_Shmem");
   }
   return bytes;
@@ -57,7 +57,8 @@ function readStat(pid: number): { readonly threads: number; readonly cpuMs: numb
   return { threads: Number(fields[17] ?? 0), cpuMs: ticks * TICK_MS };
 }
 
-function readResident(pid: number): number {
+/** Resident anonymous and shared memory of one process; 0 once it is gone. */
+export function readResidentBytes(pid: number): number {
   const text = read(`/proc/${pid}/status`);
   return kilobytes(text, "RssAnon") + kilobytes(text, "RssShmem");
 }

@@ -43,21 +43,30 @@ export interface RunningParts {
   readonly maxOutputBytes: number;
 }
 
+/** Throws what the meter throws when it is to watch the guest: the caller takes it down then. */
 export function runningGuest(parts: RunningParts): Guest {
   const { supervisor, readers, reader, lastWords, takeDown, meter } = parts;
   let broken = "";
   let endedFor: GuestLimit | null = null;
 
+  // Whoever destroys the guest, which everybody must, hears of what this one meets.
+  const giveUp = () => takeDown().catch(() => undefined);
+
+  // Never rejects: it is waited for here and there, and where nobody does the whole service would end.
   const awaitExit = async (): Promise<GuestExit | null> => {
-    try {
-      const exit = await reader.readExit();
-      if (exit !== null) return guestExit(exit, meter, endedFor);
-      broken ||= "The sandbox ended before the program did";
-    } catch (error) {
+    const end = await reader.readExit().catch((error: unknown) => {
       broken ||= `The sandbox said something odd: ${messageOf(error)}`;
+      return null;
+    });
+    let exit: GuestExit | null = null;
+    try {
+      if (end !== null) return guestExit(end, meter, endedFor);
+      broken ||= "The sandbox ended before the program did";
+      exit = killedForMemory(meter);
+    } catch (error) {
+      broken ||= `What the program took could not be read: ${messageOf(error)}`;
     }
-    const exit = killedForMemory(meter);
-    await takeDown();
+    await giveUp();
     return exit;
   };
   const exited = awaitExit();
@@ -66,7 +75,7 @@ export function runningGuest(parts: RunningParts): Guest {
     supervisor.child.endStdin();
     if ((await beforeDeadline(exited, STOP_DEADLINE_MS)) !== LATE) return;
     broken ||= `The guest could not be stopped within ${STOP_DEADLINE_MS} ms`;
-    await takeDown();
+    await giveUp();
   });
   meter.watch((limit) => {
     endedFor = limit;

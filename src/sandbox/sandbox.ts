@@ -1,3 +1,4 @@
+import { AppError } from "../errors.ts";
 import type { Limits } from "../jobs/limits.ts";
 
 /*
@@ -94,7 +95,7 @@ export interface Guest {
   readonly stderr: ReadableStream<Uint8Array>;
   /**
    * Resolves when the program has ended and every other process of the guest is dead. null when the sandbox itself
-   * broke (`failure` says how).
+   * broke (`failure` says how). Never rejects.
    */
   readonly exited: Promise<GuestExit | null>;
   /** What the sandbox said when it could not run the guest, or broke; empty otherwise. */
@@ -134,6 +135,16 @@ export interface SandboxStatus {
   readonly seccomp: boolean;
 }
 
+/**
+ * AppError `sandbox_error` of a sandbox that broke, as far as anybody can tell by no fault of what it was to run: its program
+ * has not been started, and another sandbox may well run it.
+ */
+export class BrokenSandbox extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super("sandbox_error", message, cause === undefined ? {} : { cause });
+  }
+}
+
 /** A sandbox that has been set up for one guest. */
 export interface PreparedGuest {
   /**
@@ -143,11 +154,16 @@ export interface PreparedGuest {
   wait(interpreter: WaitingInterpreter | undefined): Promise<boolean>;
   /** Resolves when it has ended, by itself or because it was destroyed. */
   readonly gone: Promise<void>;
+  /**
+   * What it or its interpreter said where wait() came to nothing; empty where neither said anything. It is of no use afterwards,
+   * and still to be destroyed.
+   */
+  lastWords(): Promise<string>;
   /** Of everything that waits in it, now; 0 when nobody can tell. */
   memoryBytes(): number;
   /**
-   * Runs its guest, as Sandbox.start does and with the errors of that; may be called while wait() is under way. Called
-   * once: whatever it throws, nothing is left then.
+   * Runs its guest, as Sandbox.start does and with the errors of that, of which BrokenSandbox is told apart; may be called
+   * while wait() is under way. Called once: whatever it throws, nothing is left then.
    */
   run(request: GuestRequest): Promise<Guest>;
   /** Takes it down. Idempotent; a no-op once run() was called, whose guest is destroyed by itself. */
@@ -157,7 +173,8 @@ export interface PreparedGuest {
 export interface Sandbox {
   /**
    * Starts a guest; resolves once its program runs, its inputs in place. Throws AppError `sandbox_error` when it cannot
-   * be started, or whatever reading an input threw; nothing is left of it then.
+   * be started, whatever reading an input threw, or what the system threw once the program ran, which is not to be started a
+   * second time; nothing is left of it then.
    */
   start(request: GuestRequest): Promise<Guest>;
   /** Runs the self-test now. Never throws. */

@@ -7,7 +7,13 @@ import type { GuestMeter } from "./guest-meter.ts";
 import { createGuestOutputReader, type GuestOutputReader } from "./guest-output.ts";
 import { collectText, type LastWords } from "./last-words.ts";
 import { type LaunchedSupervisor, once, type Readers, runningGuest } from "./running-guest.ts";
-import type { Guest, GuestRequest, PreparedGuest, WaitingInterpreter } from "./sandbox.ts";
+import {
+  BrokenSandbox,
+  type Guest,
+  type GuestRequest,
+  type PreparedGuest,
+  type WaitingInterpreter,
+} from "./sandbox.ts";
 
 /*
  * One guest under a supervisor (supervisor.pl), whatever wall is around the two. The supervisor's stdin is the control
@@ -35,9 +41,11 @@ export interface SupervisedSetup {
   readonly launch: (fds: GuestWriteFds) => LaunchedSupervisor;
   /** Called once nothing of the guest is left, if it was ever launched. */
   readonly onGone?: () => void;
+  /** Absent: START_STALL_MS. */
+  readonly startStallMs?: number;
 }
 
-/** The longest pause while a job is handed over, until its program runs. */
+/** The longest pause until a supervisor has its pid, and while a job is handed over until its program runs. */
 const START_STALL_MS = 15_000;
 /** The longest pause while files are handed out. */
 const OUTPUT_STALL_MS = 15_000;
@@ -74,7 +82,7 @@ export async function prepareSupervised(setup: SupervisedSetup): Promise<Prepare
   }
   const { supervisor, takeDown, ready } = launched;
   try {
-    await enterMeter(meter, supervisor);
+    await enterMeter(launched);
   } catch (error) {
     await takeDown();
     throw error;
@@ -88,6 +96,7 @@ export async function prepareSupervised(setup: SupervisedSetup): Promise<Prepare
       await child.writeStdin(encodeWait(interpreter, setup.baseEnv));
       return Promise.race([ready, child.exited.then(() => false)]);
     },
+    lastWords: () => collectLastWords(launched),
     gone: child.exited.then(() => undefined),
     memoryBytes: () => meter.memoryBytes(),
     run(request) {
@@ -121,15 +130,20 @@ function launchMetered(setup: SupervisedSetup, meter: GuestMeter): Launched {
     setup.onGone?.();
   });
   const { promise: ready, resolve: onReady } = Promise.withResolvers<boolean>();
-  const started = reader.readStarted(onReady);
+  const started = reader.readStarted(onReady).catch((error: unknown) => {
+    throw new BrokenSandbox(`The sandbox said something odd: ${messageOf(error)}`, error);
+  });
   // Awaited with the job, if there ever is one.
   started.catch(() => onReady(false));
   return { setup, meter, supervisor, readers, reader, lastWords, ready, started, takeDown };
 }
 
 /** Nothing of a job reaches the supervisor before this. One that has ended already says why where its start is awaited. */
-async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Promise<void> {
-  const pid = await supervisor.supervisorPid;
+async function enterMeter({ meter, supervisor, setup }: Launched): Promise<void> {
+  const { startStallMs = START_STALL_MS } = setup;
+  const pid = await beforeDeadline(supervisor.supervisorPid, startStallMs);
+  if (pid === LATE)
+    throw new BrokenSandbox(`The sandbox did not come up within ${startStallMs} ms`);
   if (pid === null) return;
   try {
     await meter.enter(pid);
@@ -139,11 +153,8 @@ async function enterMeter(meter: GuestMeter, supervisor: LaunchedSupervisor): Pr
   }
 }
 
-function limitFailure(error: unknown): AppError {
-  const reason = messageOf(error);
-  return new AppError("sandbox_error", `The limits could not be put on: ${reason}`, {
-    cause: error,
-  });
+function limitFailure(error: unknown): BrokenSandbox {
+  return new BrokenSandbox(`The limits could not be put on: ${messageOf(error)}`, error);
 }
 
 function launchWithPipes(setup: SupervisedSetup): {
@@ -184,7 +195,8 @@ function launchWithPipes(setup: SupervisedSetup): {
 
 /**
  * Gives the supervisor its job; resolves once the program runs. Throws AppError `sandbox_error` when the sandbox, the
- * supervisor or the program cannot be started, and whatever reading an input throws. Nothing is left behind then.
+ * supervisor or the program cannot be started, and whatever reading an input or watching the program throws. Nothing is left
+ * behind then.
  */
 async function runPrepared(
   launched: Launched,
@@ -200,11 +212,22 @@ async function runPrepared(
       throw limitFailure(error);
     }
     if (!(await handOver(launched, request, isWarm))) throw await startFailure(lastWords);
+    return runningGuest({ ...launched, maxOutputBytes: limits.diskBytes });
   } catch (error) {
     await takeDown();
     throw error;
   }
-  return runningGuest({ ...launched, maxOutputBytes: request.limits.diskBytes });
+}
+
+/** Of a sandbox that is not to be used: the end of its input is its own, and that of all that could still say something. */
+async function collectLastWords({ supervisor, readers, lastWords }: Launched): Promise<string> {
+  supervisor.child.endStdin();
+  const sources = [lastWords, collectText(readers.stderr.stream)];
+  await beforeDeadline(Promise.all(sources.map(({ complete }) => complete)), LAST_WORDS_MS);
+  return sources
+    .map((source) => source.text())
+    .filter(Boolean)
+    .join(" ");
 }
 
 function isFor(
@@ -220,6 +243,7 @@ async function handOver(
   request: GuestRequest,
   isWarm: boolean,
 ): Promise<boolean> {
+  const { startStallMs = START_STALL_MS } = setup;
   let lastProgressMs = performance.now();
   const gone = child.exited.then(() => "gone" as const);
   const { isHeldAsWhole } = meter;
@@ -234,20 +258,18 @@ async function handOver(
   const outcome = Promise.race([started, feed()]);
   for (;;) {
     const pausedMs = performance.now() - lastProgressMs;
-    if (pausedMs >= START_STALL_MS)
-      throw new AppError(
-        "sandbox_error",
-        `The sandbox did not take the job within ${START_STALL_MS} ms`,
-      );
-    const result = await beforeDeadline(outcome, START_STALL_MS - pausedMs);
+    if (pausedMs >= startStallMs)
+      throw new BrokenSandbox(`The sandbox did not take the job within ${startStallMs} ms`);
+    const result = await beforeDeadline(outcome, startStallMs - pausedMs);
     if (result !== LATE) return result;
   }
 }
 
+/** A supervisor that gives a job up says why; one that was ended from outside says nothing. */
 async function startFailure(lastWords: LastWords): Promise<AppError> {
   await beforeDeadline(lastWords.complete, LAST_WORDS_MS);
-  return new AppError(
-    "sandbox_error",
-    lastWords.text() || "The sandbox ended before the program started",
-  );
+  const said = lastWords.text();
+  return said === ""
+    ? new BrokenSandbox("The sandbox ended before the program started")
+    : new AppError("sandbox_error", said);
 }

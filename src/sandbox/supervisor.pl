@@ -15,8 +15,9 @@
 #         E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
 #
 # What follows the program's start is beside this file: attendant.pl waits for its end, collector.pl hands its files out.
-# Before it, waiting.pl has an interpreter wait for the job. For one with a network, forwarder.pl is its way out. All run on perl-base alone and load no module but strict, the last
-# one Socket too (and no %!, which loads one): POSIX takes 10 ms to load.
+# Before it, waiting.pl has an interpreter wait for the job. For one with a network, forwarder.pl is its way out. All run on
+# perl-base alone and load no module but strict, the last one Socket too (and no %!, which loads one): POSIX takes 10 ms to
+# load.
 use strict;
 
 my ($machine, $result_fd, $out_fd, $err_fd);

@@ -1,5 +1,5 @@
 import type { GuestMeter, HeldGuest } from "./guest-meter.ts";
-import { readProportionalBytes, readTree } from "./process-tree.ts";
+import { readProportionalBytes, readResidentBytes, readTree } from "./process-tree.ts";
 import type { GuestLimit } from "./sandbox.ts";
 
 /*
@@ -48,7 +48,7 @@ export function createTreeMeter(): GuestMeter {
     async enter(pid) {
       supervisorPid = pid;
     },
-    memoryBytes: () => readTree(supervisorPid).residentBytes,
+    memoryBytes: () => readResidentBytes(supervisorPid) + readTree(supervisorPid).residentBytes,
     limit(guest) {
       held = guest;
     },

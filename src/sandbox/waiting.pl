@@ -1,5 +1,5 @@
 # Has an interpreter wait for its job, for supervisor.pl, which loads this where there is no job yet and whose subs and
-# variables it uses. The interpreter runs code of its runtime (src/runtimes/builtin) that says one letter on a socket, whose
+# variables it uses, as it does cpu_ms of attendant.pl, which is loaded by then. The interpreter runs code of its runtime (src/runtimes/builtin) that says one letter on a socket, whose
 # number is in JOB_RUNNER_WAIT, once it has nothing left to do ahead and no variable left in its environment. It then reads up
 # to the end, separated by NUL: the number of arguments, these, and NAME=value for each variable.
 # Nothing of a job has been near it by then, so that what it says can be believed.
@@ -35,10 +35,10 @@ sub start_interpreter {
     my ($argv, $env) = @_;
     socketpair($channel, my $its_end, AF_UNIX, SOCK_STREAM, 0) or give_up("No socket can be made: $!");
     my @env = map { [split /=/, $_, 2] } @$env, 'JOB_RUNNER_WAIT=' . CHANNEL_FD, 'JOB_RUNNER_ROOM=' . ' ' x ROOM_BYTES;
-    # On failure its end closes: it is gone, and the job starts another one, which says what is wrong.
-    open(my $nowhere, '>', '/dev/null') or give_up("/dev/null cannot be opened: $!");
-    $waiting = fork_program($nowhere, sub { fcntl($its_end, F_DUPFD, CHANNEL_FD); exec_program($argv, \@env) });
-    close $its_end;
+    # On failure its end closes: it is gone, and a job that is there by now starts another one. What is wrong we have said then.
+    open(my $last_words, '>&', \*STDERR) or give_up("stderr cannot be passed on: $!");
+    $waiting = fork_program($last_words, sub { fcntl($its_end, F_DUPFD, CHANNEL_FD); exec_program($argv, \@env) });
+    close $_ for $its_end, $last_words;
 }
 
 sub hear_interpreter {

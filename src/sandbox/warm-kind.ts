@@ -1,3 +1,4 @@
+import { MIB } from "../jobs/limits.ts";
 import type { GuestSetup, PreparedGuest, WaitingInterpreter } from "./sandbox.ts";
 
 /** A sandbox that waits for a job. */
@@ -6,8 +7,11 @@ export interface Spare {
   readonly bytes: number;
 }
 
-/** Taken for the memory of a kind of which there has been none. */
-const TYPICAL_BYTES = 8 * 1024 * 1024;
+/**
+ * Taken for the memory of one that has not been measured, and of each that seems to take less: without a cgroup only the
+ * resident pages of processes are seen, and nowhere bubblewrap's own process and what the kernel holds for its namespaces.
+ */
+export const LEAST_BYTES = 8 * MIB;
 
 /** Sandboxes that are alike: one may take another's job. Which of them wait, and how many are to. */
 export class Kind {
@@ -19,7 +23,8 @@ export class Kind {
   /** How many are to wait. */
   wanted = 0;
   usedAtMs = performance.now();
-  typicalBytes = TYPICAL_BYTES;
+  /** What the last one took. */
+  typicalBytes = LEAST_BYTES;
   /** None is made before that. */
   retryAtMs = 0;
   /** Nobody will ask for it any more. */
@@ -36,6 +41,16 @@ export class Kind {
   forget(): readonly Spare[] {
     this.isForgotten = true;
     return this.spares.splice(0);
+  }
+
+  /** A job found none: one more is to wait, up to as many as there are slots, which all may ask for one at once. */
+  wantMore(slots: number): void {
+    this.wanted = Math.min(this.wanted + 1, slots);
+  }
+
+  /** One of them gave way to one of another kind. */
+  wantFewer(): void {
+    this.wanted = Math.max(this.wanted - 1, 0);
   }
 
   take(): Spare | undefined {

@@ -1,18 +1,20 @@
+import { availableParallelism } from "node:os";
+
 import { AppError } from "../errors.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import { createQuiet } from "./quiet.ts";
 import {
+  BrokenSandbox,
   type Guest,
   type GuestRequest,
-  type GuestSetup,
   type PreparableSandbox,
   type PreparedGuest,
   type Sandbox,
   setupOf,
   startCold,
-  type WaitingInterpreter,
 } from "./sandbox.ts";
-import { Kind, type Spare } from "./warm-kind.ts";
+import { type Kind, LEAST_BYTES, type Spare } from "./warm-kind.ts";
+import { Kinds, type Room } from "./warm-kinds.ts";
 
 /*
  * Sandboxes that wait for jobs like those that came before, so that a job finds everything started. Each is used once. It is
@@ -28,15 +30,16 @@ import { Kind, type Spare } from "./warm-kind.ts";
 /** What a job was started on. */
 type StartedOn = "interpreter" | "sandbox" | "nothing";
 
-export interface WarmPoolOptions {
-  /** Of all that wait, together. */
-  readonly maxBytes: number;
-  /** How many may wait at most, whatever they take. */
-  readonly maxWaiting: number;
-  /** Jobs at once: with so many running, nothing is started ahead. */
+/** `maxBytes`: each counts as LEAST_BYTES at least. */
+export interface WarmPoolOptions extends Room {
+  /** Jobs at once: with so many running, nothing is started ahead, and no more of one kind are wanted. */
   readonly slots: number;
+  /** A job's program was started. */
   readonly onStart?: (on: StartedOn) => void;
-  /** One could not be made, or taken down; the next is tried some seconds later. */
+  /**
+   * One could not be made, in which case the next is tried some seconds later; or it broke as it got its job, which was started
+   * without it; or it could not be taken down.
+   */
   readonly onError: (error: unknown) => void;
   /** Absent: as below. */
   readonly timing?: Partial<WarmPoolTiming>;
@@ -57,9 +60,15 @@ interface WarmPoolTiming {
   readonly forgetMs: number;
 }
 
+/**
+ * Starting one ahead takes one core some tens of ms. On two cores jobs that come every 40 ms have a use for that core
+ * themselves; on 64 it is a small part of what is there, and the same pause would keep anything from ever being warm.
+ */
+const QUIET_AFTER_START_CORE_MS = 80;
+
 const TIMING: WarmPoolTiming = {
   quietAfterEndMs: 10,
-  quietAfterStartMs: 40,
+  quietAfterStartMs: QUIET_AFTER_START_CORE_MS / availableParallelism(),
   readyMs: 10_000,
   retryDelayMs: 10_000,
   reviewIntervalMs: 60_000,
@@ -73,9 +82,6 @@ export interface WarmPool extends Sandbox {
   close(): Promise<void>;
 }
 
-/** Names come from outside: no more are remembered. */
-const MAX_KINDS = 200;
-
 export function createWarmPool(sandbox: PreparableSandbox, options: WarmPoolOptions): WarmPool {
   return new Pool(sandbox, options);
 }
@@ -84,7 +90,7 @@ class Pool implements WarmPool {
   readonly #sandbox: PreparableSandbox;
   readonly #options: WarmPoolOptions;
   readonly #timing: WarmPoolTiming;
-  readonly #kinds = new Map<string, Kind>();
+  readonly #kinds = new Kinds(({ guest }) => this.#takeDown(guest));
   readonly #review: NodeJS.Timeout;
   /** What is being taken down: it still has its memory and its uid. */
   readonly #leaving = new Set<Promise<void>>();
@@ -111,7 +117,8 @@ class Pool implements WarmPool {
     this.#quiet.disturb(this.#timing.quietAfterStartMs);
     try {
       const guest = await this.#startOnSpare(request);
-      void guest.exited.then(() => this.#ended());
+      const ended = () => this.#ended();
+      void guest.exited.then(ended, ended);
       return guest;
     } catch (error) {
       this.#ended();
@@ -120,13 +127,7 @@ class Pool implements WarmPool {
   }
 
   waiting() {
-    const kinds = [...this.#kinds.values()];
-    const spares = kinds.flatMap((kind) => kind.spares);
-    return {
-      count: spares.length,
-      bytes: spares.reduce((sum, { bytes }) => sum + bytes, 0),
-      wanted: kinds.reduce((sum, { wanted }) => sum + wanted, 0),
-    };
+    return this.#kinds.waiting();
   }
 
   async close(): Promise<void> {
@@ -134,12 +135,12 @@ class Pool implements WarmPool {
     clearInterval(this.#review);
     this.#quiet.stop();
     await this.#refilling;
-    for (const key of this.#kinds.keys()) this.#forget(key);
+    this.#kinds.forgetAll();
     await Promise.all(this.#leaving);
   }
 
   async #startOnSpare(request: GuestRequest): Promise<Guest> {
-    const { onStart } = this.#options;
+    const { onStart, onError } = this.#options;
     const taken = this.#take(request);
     if (taken !== null)
       try {
@@ -147,11 +148,13 @@ class Pool implements WarmPool {
         onStart?.(taken.on);
         return guest;
       } catch (error) {
-        // Whatever has become of it while it waited is not the job's fault.
-        if (!(error instanceof AppError) || error.code !== "sandbox_error") throw error;
+        // Whatever has become of it while it waited is not the job's fault. What is would happen again.
+        if (!(error instanceof BrokenSandbox)) throw error;
+        onError(error);
       }
+    const guest = await startCold((setup) => this.#sandbox.prepare(setup), request);
     onStart?.("nothing");
-    return startCold((setup) => this.#sandbox.prepare(setup), request);
+    return guest;
   }
 
   /** One of the same kind, else one that can at least save the job its sandbox. */
@@ -159,36 +162,19 @@ class Pool implements WarmPool {
     // A way out is made for one job alone.
     if (this.#isClosed || request.proxySocket !== undefined) return null;
     const setup = setupOf(request);
-    const plain = this.#kindOf(setup, undefined);
+    const plain = this.#kinds.find(setup, undefined);
     const own =
-      request.interpreter === undefined ? plain : this.#kindOf(setup, request.interpreter);
+      request.interpreter === undefined ? plain : this.#kinds.find(setup, request.interpreter);
     own.uses += 1;
     own.usedAtMs = performance.now();
     const exact = own.take();
     if (exact !== undefined) return { spare: exact, on: own === plain ? "sandbox" : "interpreter" };
-    const lacking = own.uses < 2 ? plain : own;
-    lacking.usedAtMs = own.usedAtMs;
-    lacking.wanted = Math.min(lacking.wanted + 1, this.#options.slots);
     const spare = plain.take();
+    const isNameUsual = own.uses >= 2;
+    if (!isNameUsual) plain.usedAtMs = own.usedAtMs;
+    if (isNameUsual) own.wantMore(this.#options.slots);
+    else if (spare === undefined) plain.wantMore(this.#options.slots);
     return spare === undefined ? null : { spare, on: "sandbox" };
-  }
-
-  #kindOf(setup: GuestSetup, interpreter: WaitingInterpreter | undefined): Kind {
-    const key = JSON.stringify([setup, interpreter]);
-    const known = this.#kinds.get(key);
-    if (known !== undefined) return known;
-    const kind = new Kind(setup, interpreter);
-    this.#kinds.set(key, kind);
-    if (this.#kinds.size > MAX_KINDS) {
-      const [oldest] = [...this.#kinds].sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs);
-      if (oldest !== undefined) this.#forget(oldest[0]);
-    }
-    return kind;
-  }
-
-  #forget(key: string): void {
-    for (const { guest } of this.#kinds.get(key)?.forget() ?? []) this.#takeDown(guest);
-    this.#kinds.delete(key);
   }
 
   #takeDown(guest: PreparedGuest): void {
@@ -214,64 +200,56 @@ class Pool implements WarmPool {
 
   /** One after the other: nobody waits for them. */
   async #refillAll(): Promise<void> {
+    const passedOver = new Set<Kind>();
     for (;;) {
-      const kind = this.#isClosed || this.#isBusy() ? undefined : this.#lacking();
-      if (kind === undefined || !(await this.#makeRoomFor(kind))) return;
-      try {
-        await this.#add(kind);
-      } catch (error) {
-        kind.retryAtMs = performance.now() + this.#timing.retryDelayMs;
-        this.#options.onError(error);
-      }
+      const isDone = this.#isClosed || this.#isBusy();
+      const kind = isDone ? undefined : this.#kinds.lacking(passedOver);
+      if (kind === undefined) return;
+      if (!(await this.#refill(kind))) passedOver.add(kind);
     }
+  }
+
+  /** Whether one more waits, if need be in place of some that were asked for less lately. */
+  async #refill(kind: Kind): Promise<boolean> {
+    const displaced = this.#kinds.makeRoomFor(kind, this.#options);
+    if (displaced === null) return false;
+    await Promise.all(this.#leaving);
+    try {
+      if (!(await this.#add(kind))) return false;
+    } catch (error) {
+      kind.retryAtMs = performance.now() + this.#timing.retryDelayMs;
+      this.#options.onError(error);
+      return false;
+    }
+    // Not before: had it come to nothing, they would be made again.
+    for (const other of displaced) other.wantFewer();
+    return true;
   }
 
   #isBusy(): boolean {
     return !this.#quiet.isQuiet() || this.#running >= this.#options.slots;
   }
 
-  /** The kind that lacks one, the one that was asked for last. */
-  #lacking(): Kind | undefined {
-    const nowMs = performance.now();
-    return [...this.#kinds.values()]
-      .filter((kind) => kind.spares.length < kind.wanted && kind.retryAtMs <= nowMs)
-      .sort((a, b) => b.usedAtMs - a.usedAtMs)[0];
-  }
-
-  /** Whether there is memory for one more, if need be in place of some that were asked for less lately. */
-  async #makeRoomFor(kind: Kind): Promise<boolean> {
-    const { maxBytes, maxWaiting } = this.#options;
-    for (;;) {
-      await Promise.all(this.#leaving);
-      const { count, bytes } = this.waiting();
-      if (count < maxWaiting && bytes + kind.typicalBytes <= maxBytes) return true;
-      const oldest = [...this.#kinds.values()]
-        .filter((other) => other.spares.length > 0 && other.usedAtMs < kind.usedAtMs)
-        .sort((a, b) => a.usedAtMs - b.usedAtMs)[0];
-      const spare = oldest?.spares.shift();
-      if (oldest === undefined || spare === undefined) return false;
-      oldest.wanted = Math.max(oldest.wanted - 1, 0);
-      this.#takeDown(spare.guest);
-    }
-  }
-
-  async #add(kind: Kind): Promise<void> {
+  /** Whether it waits: one that takes more than there is room for does not. */
+  async #add(kind: Kind): Promise<boolean> {
     const guest = await this.#sandbox.prepare(kind.setup);
     try {
       const isReady = await beforeDeadline(guest.wait(kind.interpreter), this.#timing.readyMs);
-      if (isReady !== true) {
-        const how = isReady === LATE ? "did not come up" : "has ended";
-        throw new AppError("sandbox_error", `A sandbox that was to wait for a job ${how}`);
-      }
-      kind.typicalBytes = guest.memoryBytes();
+      if (isReady !== true) throw await waitFailure(guest, isReady === LATE);
+      kind.typicalBytes = Math.max(guest.memoryBytes(), LEAST_BYTES);
     } catch (error) {
       this.#takeDown(guest);
       throw error;
     }
-    if (kind.isForgotten) return this.#takeDown(guest);
+    const isTooMuch = this.waiting().bytes + kind.typicalBytes > this.#options.maxBytes;
+    if (kind.isForgotten || isTooMuch) {
+      this.#takeDown(guest);
+      return false;
+    }
     const spare = { guest, bytes: kind.typicalBytes };
     kind.spares.push(spare);
     void this.#dropOnceGone(kind, spare);
+    return true;
   }
 
   async #dropOnceGone({ spares }: Kind, spare: Spare): Promise<void> {
@@ -283,12 +261,17 @@ class Pool implements WarmPool {
   }
 
   #reviewDemand(): void {
-    const nowMs = performance.now();
-    for (const [key, kind] of this.#kinds) {
-      if (nowMs - kind.usedAtMs > this.#timing.forgetMs) this.#forget(key);
-      else for (const { guest } of kind.review()) this.#takeDown(guest);
-    }
+    this.#kinds.review(this.#timing.forgetMs);
     // One that could not be made is due again, and nothing else may come that asks for it.
     this.#quiet.disturb(0);
   }
+}
+
+async function waitFailure(guest: PreparedGuest, isLate: boolean): Promise<AppError> {
+  const how = isLate ? "did not come up" : "has ended";
+  const said = await guest.lastWords();
+  return new AppError(
+    "sandbox_error",
+    [`A sandbox that was to wait for a job ${how}`, said].filter(Boolean).join(": "),
+  );
 }

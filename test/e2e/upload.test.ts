@@ -223,6 +223,26 @@ test("a client that hangs up in mid-upload leaves nothing behind", async () => {
   expect((await runPython(service.url, PRINT_OK)).log).toBe("ok\n");
 });
 
+test("files fill the job's own disk in whole pages, and directories take none of it", async () => {
+  const post = async (files: number) => {
+    const body = new FormData();
+    body.append("spec", '{"entry":"main.py","limits":{"disk_mb":1}}');
+    body.append("code_files", new Blob([PRINT_OK]), "main.py");
+    body.append("input_files", new Blob([]), "empty.txt");
+    for (let file = 1; file < files; file += 1)
+      body.append("input_files", new Blob(["x"]), `in/${file}/x.txt`);
+    const response = await fetch(`${service.url}/jobs`, { method: "POST", body });
+    return { status: response.status, answer: await response.json() };
+  };
+  const full = await post(256);
+  expect(full.status).toBe(202);
+  const { id } = full.answer as JobJson;
+  expect(await waitForEnd(service.url, id)).toMatchObject({ status: "succeeded" });
+  const refused = await post(257);
+  expect(refused.status).toBe(422);
+  expect(refused.answer).toMatchObject({ errors: [{ pointer: "/spec/limits/disk_mb" }] });
+});
+
 test("files above the job's own disk are refused, and gone", async () => {
   const before = await jobFolders();
   const body = new FormData();

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
+import { fewProcesses } from "../programs/warm/few-processes.ts";
 import { javascriptModules } from "../programs/warm/javascript-modules.ts";
 import { javascriptRuns } from "../programs/warm/javascript-runs.ts";
 import { pythonEnds } from "../programs/warm/python-ends.ts";
@@ -31,6 +32,7 @@ const PROGRAMS: readonly WarmProgram[] = [
   ...javascriptModules,
   ...javascriptRuns,
   ...shell,
+  ...fewProcesses,
 ];
 /** An interpreter waits for a name that has come up twice. */
 const MOST_RUNS = 3;

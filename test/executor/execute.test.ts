@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AppError } from "../../src/errors.ts";
 import { execute, type LogSink } from "../../src/executor/execute.ts";
 import type { JobRecord } from "../../src/jobs/job.ts";
-import type { Sandbox } from "../../src/sandbox/sandbox.ts";
+import type { InstalledRuntime } from "../../src/runtimes/runtime.ts";
+import type { GuestRequest, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { openWorkshop, type PrepareOptions, type Workshop } from "../support/workshop.ts";
 
 let workshop: Workshop;
@@ -41,14 +42,19 @@ async function claimed(script: string, options?: PrepareOptions): Promise<JobRec
   return job;
 }
 
-function run(job: JobRecord, log: LogSink, sandbox: Sandbox = workshop.sandbox) {
+function run(
+  job: JobRecord,
+  log: LogSink,
+  sandbox: Sandbox = workshop.sandbox,
+  runtime: InstalledRuntime = workshop.shell,
+) {
   const cancelled = new AbortController();
   const abandoned = new AbortController();
   let starts = 0;
   const executed = execute({
     job,
     slot: 0,
-    runtime: workshop.shell,
+    runtime,
     sandbox,
     egress: workshop.egress,
     files: workshop.files,
@@ -133,6 +139,25 @@ describe("executing a job", () => {
       error: "no namespaces",
       exitCode: null,
     });
+  });
+
+  test("an interpreter that has more threads already than a job may have does not run it", async () => {
+    const interpreter = { argv: ["/bin/sh"], env: {} };
+    const requests: GuestRequest[] = [];
+    const asked: Sandbox = {
+      async start(request) {
+        requests.push(request);
+        throw new AppError("sandbox_error", "asked enough");
+      },
+      selfTest: workshop.sandbox.selfTest,
+    };
+    const runtime = { ...workshop.shell, interpreterFor: () => interpreter, waitingThreads: 8 };
+    for (const processes of [7, 8]) {
+      const { spec } = await workshop.prepare("true");
+      const limits = { ...spec.limits, processes };
+      await run(await claimed("true", { spec: { limits } }), new Printed(), asked, runtime).outcome;
+    }
+    expect(requests.map((request) => request.interpreter)).toEqual([undefined, interpreter]);
   });
 
   test("a job whose files are gone ends with the sandbox's error", async () => {

@@ -1,19 +1,22 @@
 import { describe, expect, test } from "bun:test";
 
 import { spawnProcess } from "../../src/platform/spawn.ts";
-import type { Guest } from "../../src/sandbox/sandbox.ts";
+import type { GuestMeter } from "../../src/sandbox/guest-meter.ts";
+import { BrokenSandbox, type Guest } from "../../src/sandbox/sandbox.ts";
 import { prepareSupervised } from "../../src/sandbox/supervised-guest.ts";
 import { createTreeMeter } from "../../src/sandbox/tree-meter.ts";
-import { openFds, shellRequest, untilNoNewFds } from "../support/guests.ts";
+import { openFds, processesWith, shellRequest, untilNoNewFds } from "../support/guests.ts";
 
 /*
  * The service's side alone: a shell script stands where the supervisor is, and says what a supervisor under a guest's
  * control might. Its descriptors are 3 (result), 4 (stdout) and 5 (stderr).
  */
-async function startAgainst(script: string): Promise<Guest> {
+async function startAgainst(script: string, unlike: Unlike = {}): Promise<Guest> {
+  const { meter = {}, isPidKnown = true, startStallMs = 10_000 } = unlike;
   const prepared = await prepareSupervised({
     baseEnv: {},
-    makeMeter: createTreeMeter,
+    startStallMs,
+    makeMeter: () => ({ ...createTreeMeter(), ...meter }),
     launch(fds) {
       const child = spawnProcess({
         argv: ["/bin/sh", "-c", script],
@@ -25,10 +28,24 @@ async function startAgainst(script: string): Promise<Guest> {
         child.kill();
         await child.exited;
       };
-      return { child, supervisorPid: Promise.resolve(child.pid), takeDown };
+      const unknown = new Promise<number>(() => undefined);
+      return { child, supervisorPid: isPidKnown ? Promise.resolve(child.pid) : unknown, takeDown };
     },
   });
   return prepared.run(shellRequest("never run"));
+}
+
+/** What is not as it should be. */
+interface Unlike {
+  readonly meter?: Partial<GuestMeter>;
+  readonly isPidKnown?: boolean;
+  readonly startStallMs?: number;
+}
+
+function throwing(what: string) {
+  return () => {
+    throw new Error(`no ${what}`);
+  };
 }
 
 const STARTED = "printf 'S\\0\\0\\0\\0' >&3;";
@@ -72,5 +89,75 @@ describe("a supervisor that misbehaves", () => {
     expect(await guest.exited).toBeNull();
     expect(guest.failure()).toContain("could not be stopped");
     await guest.destroy();
+  });
+});
+
+/** Stays until it is killed, and is found by `marker` until then. */
+const stays = (marker: string) => `exec /usr/bin/perl -e 'sleep 600' ${marker}`;
+
+describe("a start that comes to nothing", () => {
+  test.each<[string, string, Unlike]>([
+    ["one that ends without a word", "exit 1;", {}],
+    ["one that talks garbage", "echo garbage >&3;", {}],
+    ["one that takes no job", "", { startStallMs: 100 }],
+    ["one whose pid nobody tells", "", { startStallMs: 100, isPidKnown: false }],
+    ["one that cannot be limited", "", { meter: { limit: throwing("limit") } }],
+  ])("%s is broken: another may run the job", async (_what, script, unlike) => {
+    const before = openFds();
+    const marker = crypto.randomUUID();
+    const start = startAgainst(`${script} ${stays(marker)}`, unlike);
+    expect(await start.catch((error: unknown) => error)).toBeInstanceOf(BrokenSandbox);
+    expect(processesWith(marker)).toEqual([]);
+    expect(await untilNoNewFds(before)).toEqual([]);
+  });
+
+  test("one that gives the job up says why: another would do the same", async () => {
+    const start = startAgainst("echo 'files do not fit' >&2; exit 126");
+    const error = await start.catch((thrown: unknown) => thrown);
+    expect(error).not.toBeInstanceOf(BrokenSandbox);
+    expect(error).toMatchObject({ code: "sandbox_error", message: "files do not fit" });
+  });
+
+  test("a program that runs and cannot be watched is taken down, and not started again", async () => {
+    const marker = crypto.randomUUID();
+    const start = startAgainst(`${STARTED} ${stays(marker)}`, {
+      meter: { watch: throwing("watch") },
+    });
+    const error = await start.catch((thrown: unknown) => thrown);
+    // Whoever starts guests tries again what is a sandbox_error.
+    expect(error).not.toHaveProperty("code");
+    expect(String(error)).toBe("Error: no watch");
+    expect(processesWith(marker)).toEqual([]);
+  });
+});
+
+describe("a meter that fails", () => {
+  const ENDED = `printf 'E\\0\\0\\0\\24${"\\0".repeat(20)}' >&3;`;
+
+  test("when the program has ended: the guest is broken, and nothing rejects", async () => {
+    const guest = await startAgainst(`${STARTED} ${ENDED} exec sleep 600`, {
+      meter: { finish: throwing("count") },
+    });
+    expect(await guest.exited).toBeNull();
+    expect(guest.failure()).toContain("could not be read: no count");
+    await guest.destroy();
+  });
+
+  test("when the sandbox has: likewise, and what was first is told", async () => {
+    const guest = await startAgainst(`${STARTED} kill -9 $$`, {
+      meter: { finish: throwing("count") },
+    });
+    expect(await guest.exited).toBeNull();
+    expect(guest.failure()).toContain("ended before the program did");
+    await guest.destroy();
+  });
+
+  test("when the guest is taken down: whoever destroys it hears of that, and nobody else", async () => {
+    const guest = await startAgainst(`${STARTED} exec sleep 600`, {
+      meter: { close: () => Promise.reject(new Error("no close")) },
+    });
+    guest.stop();
+    expect(await guest.exited).toBeNull();
+    await expect(guest.destroy()).rejects.toThrow("no close");
   });
 });

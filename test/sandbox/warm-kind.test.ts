@@ -1,21 +1,12 @@
 import { expect, test } from "bun:test";
 
-import type { PreparedGuest } from "../../src/sandbox/sandbox.ts";
 import { Kind } from "../../src/sandbox/warm-kind.ts";
-
-/** None of them is ever run. */
-const GUEST: PreparedGuest = {
-  wait: () => Promise.resolve(true),
-  gone: Promise.resolve(),
-  memoryBytes: () => 0,
-  run: () => Promise.reject(new Error("not here")),
-  destroy: () => Promise.resolve(),
-};
+import { UNUSED_GUEST } from "../support/pools.ts";
 
 function kindOf(spares: number): Kind {
   const kind = new Kind({ mounts: [], diskBytes: 1 }, undefined);
   kind.wanted = spares;
-  for (let n = 0; n < spares; n += 1) kind.spares.push({ guest: GUEST, bytes: n });
+  for (let n = 0; n < spares; n += 1) kind.spares.push({ guest: UNUSED_GUEST, bytes: n });
   return kind;
 }
 
@@ -40,6 +31,14 @@ test("of those that came to be needed, however briefly, none goes", () => {
   expect(kind.review()).toHaveLength(1);
   expect([kind.wanted, kind.spares.length]).toEqual([3, 3]);
   expect(kind.review()).toHaveLength(2);
+});
+
+test("each job that found none raises what is wanted, up to one for each slot", () => {
+  const kind = kindOf(1);
+  for (let job = 0; job < 3; job += 1) kind.wantMore(3);
+  expect(kind.wanted).toBe(3);
+  for (let other = 0; other < 4; other += 1) kind.wantFewer();
+  expect(kind.wanted).toBe(0);
 });
 
 test("of what is not wanted, none is wanted for being looked at", () => {

@@ -1,10 +1,12 @@
 import { afterAll, describe, expect, test } from "bun:test";
 
+import { MIB } from "../../src/jobs/limits.ts";
 import { processIdentity } from "../../src/platform/process-identity.ts";
 import {
   openFds,
   processesWith,
   shellRequest,
+  textInput,
   untilNoNewFds,
   untilDead,
 } from "../support/guests.ts";
@@ -49,8 +51,14 @@ describe("what went wrong while it waited", () => {
 
   test.each([
     ["ends at once", ["/bin/false"], "has ended"],
-    ["is not there", ["/nowhere"], "has ended"],
+    ["is not there", ["/nowhere"], "has ended: /nowhere cannot be run: No such file or directory"],
+    ["says why it ends", ["/bin/sh", "-c", "echo no library >&2"], "has ended: no library"],
     ["never comes up", ["/bin/sleep", "600.25"], "did not come up"],
+    [
+      "says why it never comes up",
+      ["/bin/sh", "-c", "echo no entropy >&2; exec sleep 600.75"],
+      "did not come up: no entropy",
+    ],
   ])("an interpreter that %s is no job's trouble", async (_how, argv, problem) => {
     const interpreter = { argv, env: {} };
     const timing = { readyMs: 200, retryDelayMs: 60_000 };
@@ -80,6 +88,38 @@ describe("what went wrong while it waited", () => {
     await watched.full();
     expect(await watched.run(warmRequest({ interpreter }))).toContain("4 /bin/sh");
     expect(watched.errors).toEqual([]);
+  });
+
+  test("one that breaks as it gets its job is reported, and the job started anew", async () => {
+    const marker = `broken-${process.pid}`;
+    const request = warmRequest({ interpreter: interpreterOf(marker) });
+    let isToBreak = false;
+    const watched = pools.open({
+      beforeRun() {
+        if (isToBreak)
+          for (const pid of processesWith(marker)) process.kill(parentOf(pid), "SIGKILL");
+        isToBreak = false;
+      },
+    });
+    await warmUp(watched, request);
+    isToBreak = true;
+    expect(await watched.run(request)).toBe("cold\n");
+    expect(watched.errors).toEqual(["AppError: The sandbox ended before the program started"]);
+    expect(watched.starts).toEqual(["nothing", "sandbox", "nothing"]);
+  });
+
+  test("what is a job's own fault is its error at once, and is not tried again", async () => {
+    const { pool, run, waiting, errors, starts, preparations } = pools.open({ slots: 1 });
+    await run(ofDisk(1));
+    await waiting(1);
+    // The slot is taken, so that nothing is made ahead.
+    const busy = await pool.start(shellRequest("exec sleep 600"));
+    const before = preparations();
+    const inputs = [textInput("big", "x".repeat(2 * MIB))];
+    await expect(pool.start({ ...ofDisk(1), inputs })).rejects.toThrow("do not fit");
+    expect([preparations(), pool.waiting().count]).toEqual([before, 0]);
+    expect([errors, starts]).toEqual([[], ["nothing", "nothing"]]);
+    await busy.destroy();
   });
 
   test("a sandbox that was killed waits no longer, and is replaced", async () => {

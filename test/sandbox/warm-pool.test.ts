@@ -93,12 +93,31 @@ describe("how many wait", () => {
     expect(pool.waiting().count).toBe(3);
   });
 
-  test("fewer once nobody needs them, and none once nobody asks", async () => {
-    const timing = { reviewIntervalMs: 20, forgetMs: 1_000 };
-    const { run, waiting, pool } = pools.open({ slots: 3, timing });
-    await Promise.all([run(ofDisk(1)), run(ofDisk(1)), run(ofDisk(1))]);
-    while (pool.waiting().wanted > 1) await Bun.sleep(5);
-    expect(pool.waiting().wanted).toBe(1);
+  test("no more for a job that found one", async () => {
+    const { pool, run, full, starts } = pools.open();
+    for (const marker of ["one", "two", "three"]) {
+      await run(warmRequest({ interpreter: interpreterOf(marker) }));
+      await full();
+    }
+    expect(starts).toEqual(["nothing", "sandbox", "sandbox"]);
+    expect(pool.waiting()).toMatchObject({ count: 1, wanted: 1 });
+  });
+
+  test("fewer once nobody needs them, and one stays", async () => {
+    const timing = { reviewIntervalMs: 20 };
+    const { run, wanted, waiting, pool } = pools.open({ slots: 3, timing });
+    const jobs = [run(ofDisk(1)), run(ofDisk(1)), run(ofDisk(1))];
+    expect(pool.waiting().wanted).toBe(3);
+    await Promise.all(jobs);
+    await wanted(1);
+    await waiting(1);
+  });
+
+  test("none once nobody asks", async () => {
+    const timing = { reviewIntervalMs: 20, forgetMs: 300 };
+    const { run, wanted, waiting, pool } = pools.open({ timing });
+    await run(ofDisk(1));
+    await wanted(0);
     await waiting(0);
     expect(pool.waiting()).toEqual({ count: 0, bytes: 0, wanted: 0 });
   });
@@ -148,6 +167,42 @@ describe("how many wait", () => {
     expect(pool.waiting().bytes).toBe(20 * MIB);
     for (const mb of [3, 1, 2]) await run(ofDisk(mb));
     expect(starts.slice(4)).toEqual(["sandbox", "sandbox", "nothing"]);
+  });
+
+  test.each([[[1, 2, 3]], [[3, 1, 2]]])(
+    "what takes more than there is memory for waits not at all, and nothing gives way to it: %p",
+    async (order) => {
+      const { run, waiting, starts, attemptsMs, pool } = pools.open({
+        maxBytes: 25 * MIB,
+        bytesEach: ({ diskBytes }) => (diskBytes === 3 * MIB ? 30 : 10) * MIB,
+      });
+      let small = 0;
+      for (const mb of order) {
+        await run(ofDisk(mb));
+        if (mb < 3) small += 1;
+        else while (attemptsMs.length === small) await Bun.sleep(5);
+        await waiting(small);
+      }
+      // By now it is known what it takes: it is not tried again.
+      const attempts = attemptsMs.length;
+      await run(ofDisk(3));
+      await run(ofDisk(1));
+      await waiting(2);
+      expect(attemptsMs).toHaveLength(attempts + 1);
+      expect(pool.waiting()).toEqual({ count: 2, bytes: 20 * MIB, wanted: 1 + 1 + 2 });
+      for (const mb of [3, 2, 1]) await run(ofDisk(mb));
+      expect(starts.slice(-3)).toEqual(["nothing", "sandbox", "sandbox"]);
+    },
+  );
+
+  test("no more than there is memory for where nobody can tell what one takes", async () => {
+    const watched = pools.open({ slots: 3, maxBytes: 20 * MIB, bytesEach: 0 });
+    for (let round = 0; round < 3; round += 1) {
+      await Promise.all([1, 2, 3].map(() => watched.run(ofDisk(1))));
+      await watched.waiting(2);
+    }
+    expect(watched.pool.waiting()).toEqual({ count: 2, bytes: 16 * MIB, wanted: 3 });
+    expect(watched.mostWaiting()).toBe(2);
   });
 
   test("none where there is memory for none", async () => {

@@ -7,7 +7,9 @@ import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
 import { isRoot, type UidRange } from "../../src/sandbox/guest-uids.ts";
 import type {
   GuestRequest,
+  GuestSetup,
   PreparableSandbox,
+  PreparedGuest,
   WaitingInterpreter,
 } from "../../src/sandbox/sandbox.ts";
 import {
@@ -26,12 +28,16 @@ export interface WatchedPool {
   readonly errors: string[];
   /** When each sandbox that was to wait was set up, or was tried to. */
   readonly attemptsMs: number[];
+  /** Sandboxes that were set up, for whatever. */
+  preparations(): number;
   /** The most sandboxes that waited, or were about to, at once. */
   mostWaiting(): number;
   /** Runs a job to its end; gives what it printed. */
   run(request: GuestRequest): Promise<string>;
   /** Resolves once so many wait. */
   waiting(count: number): Promise<void>;
+  /** Resolves once so many are to wait. */
+  wanted(count: number): Promise<void>;
   /** Resolves once all wait that are to. */
   full(): Promise<void>;
 }
@@ -40,10 +46,12 @@ export interface PoolOptions extends Partial<WarmPoolOptions> {
   readonly uids?: UidRange;
   /** Called when a sandbox that is to wait has been set up; throws where that is to have failed. */
   readonly onPrepared?: () => void;
+  /** Called before a job is given to a sandbox, whether or not that waited for it. */
+  readonly beforeRun?: () => void;
   /** Awaited before one that waits is taken down. */
   readonly beforeDestroy?: Promise<void>;
-  /** What each that waits is said to take; absent: what it takes. */
-  readonly bytesEach?: number;
+  /** What one that waits is said to take, or each; absent: what it takes. */
+  readonly bytesEach?: number | ((setup: GuestSetup) => number);
 }
 
 const PATIENCE_MS = 10_000;
@@ -74,16 +82,18 @@ export function usePools(defaultUids: UidRange) {
 }
 
 function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool {
-  const { onPrepared, beforeDestroy, bytesEach, uids: _used, ...rest } = options;
+  const { onPrepared, beforeRun, beforeDestroy, bytesEach, uids: _used, ...rest } = options;
   const starts: string[] = [];
   const errors: string[] = [];
   const attemptsMs: number[] = [];
+  let preparations = 0;
   let mostWaiting = 0;
   let waitingNow = 0;
   const pool = createWarmPool(
     {
       ...sandbox,
       async prepare(setup) {
+        preparations += 1;
         const prepared = await sandbox.prepare(setup);
         let isWaiting = false;
         const leaves = () => {
@@ -92,7 +102,10 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
         };
         return {
           ...prepared,
-          memoryBytes: () => bytesEach ?? prepared.memoryBytes(),
+          memoryBytes() {
+            const bytes = typeof bytesEach === "function" ? bytesEach(setup) : bytesEach;
+            return bytes ?? prepared.memoryBytes();
+          },
           async wait(interpreter) {
             attemptsMs.push(performance.now());
             isWaiting = true;
@@ -102,6 +115,7 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
           },
           run(request) {
             leaves();
+            beforeRun?.();
             return prepared.run(request);
           },
           async destroy() {
@@ -136,12 +150,24 @@ function openPool(sandbox: PreparableSandbox, options: PoolOptions): WatchedPool
     starts,
     errors,
     attemptsMs,
+    preparations: () => preparations,
     mostWaiting: () => mostWaiting,
     run: async (request) => (await runGuest(pool, request)).stdout,
     waiting: (count) => until(() => pool.waiting().count === count),
+    wanted: (count) => until(() => pool.waiting().wanted === count),
     full: () => until(() => pool.waiting().count === pool.waiting().wanted),
   };
 }
+
+/** Stands for a sandbox where none is started. */
+export const UNUSED_GUEST: PreparedGuest = {
+  wait: () => Promise.resolve(true),
+  lastWords: () => Promise.resolve(""),
+  gone: Promise.resolve(),
+  memoryBytes: () => 0,
+  run: () => Promise.reject(new Error("not here")),
+  destroy: () => Promise.resolve(),
+};
 
 /** A job that only another one like it can lend its sandbox to. */
 export function ofDisk(mb: number, script = "echo done"): GuestRequest {

@@ -12,6 +12,12 @@ import { hasVariable, supportPath } from "./support.ts";
 
 const VERSION_SOURCE = (expression: string) => `console.log(${expression});\n`;
 
+/**
+ * Its own, four workers and a timer of V8's, and one that waits for signals to start a debugger. Seen with node 18 to 25; a few
+ * more, so that a newer one may have them.
+ */
+const NODE_WAITING_THREADS = 10;
+
 export const node: Language = {
   extensions: [".js", ".mjs", ".cjs"],
   defaultAliases: [],
@@ -31,6 +37,7 @@ export const node: Language = {
       memoryLimit: "data",
       argv: (entry, args) => [binary, asPath(entry), ...args],
       env: (jobEnv) => jobEnv,
+      waitingThreads: NODE_WAITING_THREADS,
       interpreterFor: ({ entry, env, files }) =>
         // When it loads wait.cjs it looks for a package.json here, and remembers that there is none.
         hasVariable(env, /^(?:NODE_|UV_|SSLKEYLOGFILE)/) || files.includes("package.json")
