@@ -1,11 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import type { LogSize } from "../jobs/job.ts";
-import type { LogBody, StreamName } from "../jobs/log-entry.ts";
+import {
+  ENTRY_MAX_BYTES,
+  entryByteLength,
+  type LogBody,
+  type StreamName,
+} from "../jobs/log-entry.ts";
 import type { AppendAnswer } from "../store/store.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
 import { Intake } from "./intake.ts";
-import { bodyByteLength, type SentEntry, Spool } from "./spool.ts";
+import { type SentEntry, Spool } from "./spool.ts";
 
 /*
  * From a program's two pipes to bounded log entries in the store.
@@ -19,8 +24,7 @@ import { bodyByteLength, type SentEntry, Spool } from "./spool.ts";
 /** After an entry was sent, the next waits this long for more output to share its entry... */
 const BATCH_INTERVAL_MS = 15;
 /** ...unless this much has gathered: an entry of 32 KiB costs Redis a tenth of the memory per byte that one line does. */
-const ENTRY_TARGET_BYTES = 32 * 1024;
-const ENTRY_MAX_BYTES = 64 * 1024;
+const ENTRY_TARGET_BYTES = ENTRY_MAX_BYTES / 2;
 /** So often is output in memory on its way from a pipe to the store: as it was read, gathered, encoded, and sent. */
 const COPIES = 4;
 /** How long the next read is put off where output is dropped, which then costs no core: 64 MiB a second are read. */
@@ -42,8 +46,6 @@ export interface LogCollectorOptions {
   readonly outputBytes: number;
   /** Called once when nothing of this attempt can become visible any more: the run is to be stopped. */
   readonly onFenced: () => void;
-  /** A monotonic clock in milliseconds. */
-  readonly now?: () => number;
 }
 
 /**
@@ -52,12 +54,11 @@ export interface LogCollectorOptions {
  */
 export class LogCollector {
   readonly #options: LogCollectorOptions;
-  readonly #now: () => number;
   readonly #intake: Intake;
   #markedDroppedBytes = 0;
   /** The store had no room even for the note that there is a gap: whoever ends the job writes it. */
   #isGapRefused = false;
-  #storedBytes = 0;
+  #sentBytes = 0;
   #seq = 0;
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
   readonly #spool = new Spool<CollectorAnswer>();
@@ -71,15 +72,14 @@ export class LogCollector {
   constructor(options: LogCollectorOptions) {
     this.#options = options;
     this.#intake = new Intake(options.outputBytes);
-    this.#now = options.now ?? (() => performance.now());
   }
 
-  /** What is stored and dropped so far; final once close() has resolved. */
+  /** What was sent to the store so far, and what was dropped; final once close() has resolved, and then all that was sent is stored. */
   get size(): LogSize {
-    return { bytes: this.#storedBytes, droppedBytes: this.#intake.droppedBytes };
+    return { bytes: this.#sentBytes, droppedBytes: this.#intake.droppedBytes };
   }
 
-  /** The seq of the last entry that was stored; 0 before the first. */
+  /** The seq of the last entry that was sent, as for `size`; 0 before the first. */
   get lastSeq(): number {
     return this.#seq;
   }
@@ -90,8 +90,8 @@ export class LogCollector {
   }
 
   /** Memory that is kept for resendAfter. */
-  get spoolBytes(): number {
-    return this.#spool.bytes;
+  get spoolMemoryBytes(): number {
+    return this.#spool.memoryBytes;
   }
 
   /** Takes bytes just read from one stream; resolves when there is room for more. */
@@ -123,7 +123,7 @@ export class LogCollector {
   }
 
   #isFull(): boolean {
-    return this.#intake.isFull(this.#spool.underWayBytes);
+    return this.#intake.isFull(this.#spool.underWayMemoryBytes);
   }
 
   #wake(): void {
@@ -162,7 +162,7 @@ export class LogCollector {
   async #gather(): Promise<void> {
     const dueAtMs = this.#lastSentAtMs + BATCH_INTERVAL_MS;
     while (!this.#closing && this.#intake.byteLength < ENTRY_TARGET_BYTES && !this.#isFull()) {
-      const waitMs = dueAtMs - this.#now();
+      const waitMs = dueAtMs - performance.now();
       if (waitMs <= 0) return;
       this.#wakePump = Promise.withResolvers();
       const timer = setTimeout(this.#wakePump.resolve, waitMs);
@@ -173,9 +173,10 @@ export class LogCollector {
 
   #sendNext(): void {
     const body = this.#takeBody();
-    countStreamedBytes(COPIES * bodyByteLength(body));
-    this.#storedBytes += bodyByteLength(body);
-    this.#lastSentAtMs = this.#now();
+    const byteLength = entryByteLength(body);
+    countStreamedBytes(COPIES * byteLength);
+    this.#sentBytes += byteLength;
+    this.#lastSentAtMs = performance.now();
     const seq = ++this.#seq;
     const log = this.size;
     const answer = this.#options.append(seq, body, log);
@@ -203,7 +204,7 @@ export class LogCollector {
       await this.#settle(entry);
       // Given up, with all that came after it.
       if (this.#spool.underWay[0] !== entry) return;
-      this.#spool.shift(this.#now());
+      this.#spool.shift(performance.now());
       this.#makeRoom();
       this.#sendAhead();
     }
@@ -257,10 +258,10 @@ export class LogCollector {
     let droppedBytes = 0;
     for (const { body } of dropped) {
       if (body.kind === "gap") this.#isGapRefused = true;
-      droppedBytes += bodyByteLength(body);
+      droppedBytes += entryByteLength(body);
     }
     this.#seq = entry.seq - 1;
-    this.#storedBytes -= droppedBytes;
+    this.#sentBytes -= droppedBytes;
     this.#intake.drop(droppedBytes);
     this.#makeRoom();
   }

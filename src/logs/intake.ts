@@ -1,11 +1,9 @@
-import type { Frame, StreamName } from "../jobs/log-entry.ts";
+import { ENTRY_MAX_FRAMES, type Frame, type StreamName } from "../jobs/log-entry.ts";
 import { FrameQueue } from "./frames.ts";
 import { WholeCharacters } from "./utf8.ts";
 
-/** How much output may wait for the store, what is under way included. */
+/** How much memory may be taken by what waits for the store, what is under way included. */
 const BUFFER_MAX_BYTES = 1024 * 1024;
-/** The same in pieces, for a program that writes single bytes to its two streams in turn: each is an object in every reader. */
-const BUFFER_MAX_FRAMES = 1_000;
 
 /** A program's output until it is put into entries: whole characters of both streams, in the order of the reads, up to the cap. */
 export class Intake {
@@ -30,11 +28,11 @@ export class Intake {
     return this.#droppedBytes;
   }
 
-  /** Whether the program is to be held back, `underWayBytes` more being on their way to the store. */
-  isFull(underWayBytes: number): boolean {
+  /** Whether the program is to be held back: an entry takes no more pieces than wait, or they and what is under way fill the memory. */
+  isFull(underWayMemoryBytes: number): boolean {
     return (
-      this.#queue.byteLength + underWayBytes >= BUFFER_MAX_BYTES ||
-      this.#queue.length >= BUFFER_MAX_FRAMES
+      this.#queue.memoryBytes + underWayMemoryBytes >= BUFFER_MAX_BYTES ||
+      this.#queue.length >= ENTRY_MAX_FRAMES
     );
   }
 

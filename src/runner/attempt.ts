@@ -153,7 +153,7 @@ async function runToEnd(
     // The store has lost more of the log than is remembered here: only another attempt can make it whole.
     await untilAnswered(() => store.release(lease));
   };
-  return { outcome, finishAgain, keptBytes: collector.spoolBytes };
+  return { outcome, finishAgain, keptBytes: collector.spoolMemoryBytes };
 }
 
 /** Ends the job once its log is whole. Resolves to false where the claim is not this one's any more, or the log is past mending. */
