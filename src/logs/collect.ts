@@ -46,6 +46,8 @@ export interface LogCollectorOptions {
   readonly outputBytes: number;
   /** Called once when nothing of this attempt can become visible any more: the run is to be stopped. */
   readonly onFenced: () => void;
+  /** How long entries that were stored are kept for resendAfter: as long as the store may lose them (Store.unsafeMs). */
+  readonly keepMs: number;
 }
 
 /**
@@ -61,7 +63,7 @@ export class LogCollector {
   #sentBytes = 0;
   #seq = 0;
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
-  readonly #spool = new Spool<CollectorAnswer>();
+  readonly #spool: Spool<CollectorAnswer>;
   #fenced = false;
   #failure: { readonly thrown: unknown } | undefined;
   #closing = false;
@@ -72,14 +74,18 @@ export class LogCollector {
   constructor(options: LogCollectorOptions) {
     this.#options = options;
     this.#intake = new Intake(options.outputBytes);
+    this.#spool = new Spool(options.keepMs);
   }
 
-  /** What was sent to the store so far, and what was dropped; final once close() has resolved, and then all that was sent is stored. */
+  /**
+   * What was sent to the store so far, less what it had no room for, and what was dropped. Final once close() has resolved:
+   * all that was sent is stored by then, unless the collector is fenced.
+   */
   get size(): LogSize {
     return { bytes: this.#sentBytes, droppedBytes: this.#intake.droppedBytes };
   }
 
-  /** The seq of the last entry that was sent, as for `size`; 0 before the first. */
+  /** The seq of the last entry that was sent, as `size` counts it; 0 before the first. */
   get lastSeq(): number {
     return this.#seq;
   }

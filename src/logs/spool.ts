@@ -1,9 +1,8 @@
 import type { LogSize } from "../jobs/job.ts";
 import { entryMemoryBytes, type LogBody } from "../jobs/log-entry.ts";
 
-/** How much and how long answered entries are kept; as long as the ends of jobs are (runner/recent-ends.ts). */
+/** Memory of the answered entries of one job: what a crash of the store may take of a log; README.md says so ("What holds when something dies"). */
 const MAX_BYTES = 4 * 1024 * 1024;
-const KEEP_MS = 5_000;
 
 /** An entry as it was sent to the store. */
 export interface SentEntry<Answer> {
@@ -18,10 +17,16 @@ export interface SentEntry<Answer> {
 
 /** What was sent, in order: first what is answered, for a store may lose its last second in a crash; then what is under way. */
 export class Spool<Answer> {
+  readonly #keepMs: number;
   #answered: { readonly entry: SentEntry<Answer>; readonly answeredAtMs: number }[] = [];
   #underWay: SentEntry<Answer>[] = [];
   #answeredBytes = 0;
   #underWayBytes = 0;
+
+  /** Answered entries are kept for `keepMs`, and no more of them than MAX_BYTES. */
+  constructor(keepMs: number) {
+    this.#keepMs = keepMs;
+  }
 
   /** Of all that is kept. */
   get memoryBytes(): number {
@@ -49,7 +54,7 @@ export class Spool<Answer> {
     this.#answeredBytes += entryMemoryBytes(entry.body);
     this.#answered.push({ entry, answeredAtMs: nowMs });
     for (let [oldest] = this.#answered; oldest !== undefined; [oldest] = this.#answered) {
-      if (nowMs - oldest.answeredAtMs < KEEP_MS && this.#answeredBytes <= MAX_BYTES) return;
+      if (nowMs - oldest.answeredAtMs < this.#keepMs && this.#answeredBytes <= MAX_BYTES) return;
       this.#answered.shift();
       this.#answeredBytes -= entryMemoryBytes(oldest.entry.body);
     }

@@ -125,11 +125,12 @@ async function runToEnd(
   const collector = new LogCollector({
     outputBytes: job.spec.limits.outputBytes,
     onFenced: () => fenced.abort(),
+    keepMs: store.unsafeMs,
     append: async (seq, body, size) => {
       const step = () => store.append({ ...lease, seq, body, log: size });
       const isStored = async () => {
-        const last = await store.lastEntryId(job.id);
-        return last?.epoch === job.epoch && last.seq >= seq;
+        const last = await store.lastEntryId(lease.id);
+        return last?.epoch === lease.epoch && last.seq >= seq;
       };
       const answer = await appendOrRefuse(step, { patienceMs, signal: fenced.signal, isStored });
       // A store that has been waited for once in vain is not waited for again by this job.

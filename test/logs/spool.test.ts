@@ -4,6 +4,7 @@ import { OBJECT_BYTES } from "../../src/jobs/log-entry.ts";
 import { Spool } from "../../src/logs/spool.ts";
 
 const KIB = 1024;
+const KEEP_MS = 5_000;
 /** Of an entry with one frame of so many bytes. */
 const memoryOf = (bytes: number) => bytes + 2 * OBJECT_BYTES;
 
@@ -20,8 +21,8 @@ function entry(seq: number, bytes = 1) {
 const seqs = (entries: readonly { readonly seq: number }[] | null) =>
   entries?.map(({ seq }) => seq) ?? null;
 
-test("answered entries are kept for five seconds, or 4 MiB of memory; what is under way is kept", () => {
-  const spool = new Spool<number>();
+test("answered entries are kept for so long, or 4 MiB of memory; what is under way is kept", () => {
+  const spool = new Spool<number>(KEEP_MS);
   for (const seq of [1, 2, 3]) spool.add(entry(seq, 64 * KIB));
   spool.shift(0);
   spool.shift(4_999);
@@ -41,7 +42,7 @@ test("answered entries are kept for five seconds, or 4 MiB of memory; what is un
 });
 
 test("pieces weigh more than their bytes", () => {
-  const spool = new Spool<number>();
+  const spool = new Spool<number>(KEEP_MS);
   const frames = Array.from({ length: 1_000 }, (_, index) => ({
     stream: index % 2 === 0 ? ("stdout" as const) : ("stderr" as const),
     bytes: new Uint8Array(1),
@@ -55,8 +56,16 @@ test("pieces weigh more than their bytes", () => {
   expect(spool.between(67, 100)).toBeNull();
 });
 
+test("kept for no time, an answered entry is forgotten at once", () => {
+  const spool = new Spool<number>(0);
+  for (const seq of [1, 2]) spool.add(entry(seq));
+  spool.shift(0);
+  expect([spool.memoryBytes, spool.between(0, 2)]).toEqual([memoryOf(1), null]);
+  expect(seqs(spool.between(1, 2))).toEqual([2]);
+});
+
 test("what is under way can be given up", () => {
-  const spool = new Spool<number>();
+  const spool = new Spool<number>(KEEP_MS);
   for (const seq of [1, 2, 3]) spool.add(entry(seq));
   spool.shift(0);
   expect(seqs(spool.underWay)).toEqual([2, 3]);
