@@ -89,8 +89,11 @@ export const ENTRY_MAX_FRAMES = 1_000;
  */
 export const OBJECT_BYTES = 128;
 
-/** What an entry takes of its holder's memory: up to 189 KiB with ENTRY_MAX_FRAMES, though most take little more than their bytes. */
+/** What an entry takes of its holder's memory: 189 KiB at most (ENTRY_MAX_BYTES in ENTRY_MAX_FRAMES). */
 export function entryMemoryBytes(entry: LogBody | LogEntry): number {
   const frames = entry.kind === "frames" ? entry.frames.length : 0;
   return entryByteLength(entry) + OBJECT_BYTES * (1 + frames);
 }
+
+/** The same of a full entry as nearly all are: of a few frames. */
+export const FULL_ENTRY_MEMORY_BYTES = ENTRY_MAX_BYTES + 16 * OBJECT_BYTES;
