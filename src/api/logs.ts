@@ -57,23 +57,41 @@ async function snapshot(
     attempt: attemptOf(query.attempt, job),
     stream: query.stream,
   });
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const page = await pages.next();
-      if (page.done === true) controller.close();
-      else controller.enqueue(counted(page.value));
-    },
-    async cancel() {
-      await pages.return(undefined);
-    },
-  });
-  return new Response(body, {
+  const leave = ports.streams.enterSnapshot();
+  return new Response(snapshotBody(pages, leave), {
     headers: {
       "Content-Type": "text/plain; charset=utf-8",
       "Cache-Control": "no-store",
       // A browser that guessed HTML would run what a program printed.
       "X-Content-Type-Options": "nosniff",
       "Content-Security-Policy": "sandbox; default-src 'none'",
+    },
+  });
+}
+
+/** Pulled by the client's own pace. `onOver` is called when nothing more is sent, or when the client is gone. */
+function snapshotBody(
+  pages: AsyncGenerator<Uint8Array>,
+  onOver: () => void,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const page = await pages.next();
+        if (page.done !== true) {
+          controller.enqueue(counted(page.value));
+          return;
+        }
+        controller.close();
+        onOver();
+      } catch (error) {
+        onOver();
+        throw error;
+      }
+    },
+    async cancel() {
+      onOver();
+      await pages.return(undefined);
     },
   });
 }
@@ -85,7 +103,8 @@ async function stream(
 ): Promise<Response> {
   const job = await findJob(ports, id);
   const lastEventId = request.headers.get("last-event-id") ?? query.last_event_id ?? "";
-  const gone = new AbortController();
+  // Not the request's own signal, which keeps all of the request: a client that leaves cancels the body, read or not.
+  const stop = new AbortController();
   const steps = await followLog(
     ports.logs,
     job,
@@ -98,17 +117,17 @@ async function stream(
       heartbeatMs: ports.heartbeatMs,
       frame: frameEvents,
     },
-    AbortSignal.any([gone.signal, request.signal, ports.closing]),
+    stop.signal,
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
-  const leave = ports.streams.enter();
+  const leave = ports.streams.enter(stop);
   const logClose = logOpening(ports.logOf(request), id);
   const onOver = () => {
     leave();
     logClose();
   };
-  return new Response(streamBody(steps, { gone, onOver }), {
+  return new Response(streamBody(steps, { stop, onOver }), {
     headers: {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-store, no-transform",
@@ -139,7 +158,7 @@ function logOpening(log: Logger, jobId: string): () => void {
  */
 function streamBody(
   steps: AsyncGenerator<Step, FollowEnd>,
-  { gone, onOver }: { readonly gone: AbortController; readonly onOver: () => void },
+  { stop, onOver }: { readonly stop: AbortController; readonly onOver: () => void },
 ): ReadableStream<Uint8Array> {
   let isOpen = false;
   return new ReadableStream<Uint8Array>({
@@ -167,7 +186,7 @@ function streamBody(
     },
     async cancel() {
       onOver();
-      gone.abort();
+      stop.abort();
       await steps.return("over");
     },
   });
