@@ -27,18 +27,24 @@ export class OpenStreams {
   }
 
   /**
-   * Takes a place for a stream, of which `stop` is aborted when the process closes. The function that it gives is to be called
-   * when the stream is over, and may be called again.
+   * Takes a place for a stream, of which `stop` is aborted when the process closes. To be left when the stream is over.
    * @throws AppError `too_many_streams` when there is no place.
    */
-  enter(stop: AbortController): () => void {
+  enter(stop: AbortController): void {
     this.#checkPlace();
     this.#streams.add(stop);
     if (this.#closing.aborted) stop.abort();
-    return () => void this.#streams.delete(stop);
   }
 
-  /** As enter, for a client that is sent what a log holds. */
+  /** Idempotent. */
+  leave(stop: AbortController): void {
+    this.#streams.delete(stop);
+  }
+
+  /**
+   * As enter, for a client that is sent what a log holds. The function that it gives is to be called when all is sent, and may
+   * be called again.
+   */
   enterSnapshot(): () => void {
     this.#checkPlace();
     this.#snapshots += 1;

@@ -8,28 +8,31 @@ const newStop = () => new AbortController();
 
 test("a stream counts until it is over, once however often that is said", () => {
   const streams = new OpenStreams(10, NEVER);
-  const leave = streams.enter(newStop());
+  const stop = newStop();
+  streams.enter(stop);
   streams.enter(newStop());
   expect(streams.count).toBe(2);
-  leave();
-  leave();
+  streams.leave(stop);
+  streams.leave(stop);
   expect(streams.count).toBe(1);
 });
 
 test("there are so many places, and one that is left can be taken again", () => {
   const streams = new OpenStreams(2, NEVER);
+  const stop = newStop();
+  streams.enter(stop);
   streams.enter(newStop());
-  const leave = streams.enter(newStop());
   expect(() => streams.enter(newStop())).toThrow(refusal);
   expect(streams.count).toBe(2);
-  leave();
+  streams.leave(stop);
   streams.enter(newStop());
   expect(() => streams.enter(newStop())).toThrow(refusal);
 });
 
 test("snapshots take the same places, and are no streams", () => {
   const streams = new OpenStreams(2, NEVER);
-  const leaveStream = streams.enter(newStop());
+  const stop = newStop();
+  streams.enter(stop);
   const leaveSnapshot = streams.enterSnapshot();
   expect(() => streams.enterSnapshot()).toThrow(refusal);
   expect(() => streams.enter(newStop())).toThrow(refusal);
@@ -38,7 +41,7 @@ test("snapshots take the same places, and are no streams", () => {
   leaveSnapshot();
   streams.enter(newStop());
   expect(() => streams.enterSnapshot()).toThrow(refusal);
-  leaveStream();
+  streams.leave(stop);
   streams.enterSnapshot();
   expect(streams.count).toBe(1);
 });
@@ -48,7 +51,8 @@ test("when the process closes every stream that is open is told to stop, and one
   const streams = new OpenStreams(10, closing.signal);
   const [open, over, late] = [newStop(), newStop(), newStop()];
   streams.enter(open);
-  streams.enter(over)();
+  streams.enter(over);
+  streams.leave(over);
   closing.abort();
   streams.enter(late);
   expect([open, over, late].map(({ signal }) => signal.aborted)).toEqual([true, false, true]);
