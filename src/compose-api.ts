@@ -44,7 +44,7 @@ export function composeApiPorts(
   const { store, files } = storage;
   const { worker, draining, closing } = context;
   const strict = config.strictRuntime;
-  const streams = new OpenStreams(config.maxStreams);
+  const streams = new OpenStreams(config.maxStreams, closing);
   return {
     ...servingPorts(config, storage, { ...context, sseClients: () => streams.count }),
     store,
@@ -62,7 +62,6 @@ export function composeApiPorts(
     upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
     heartbeatMs: config.heartbeatSec * 1000,
     draining,
-    closing,
   };
 }
 

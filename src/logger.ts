@@ -103,20 +103,45 @@ export function createLogger({ level, format, write }: LoggerOptions): Logger {
     if (dropped > 0 && write(lineOf(time, droppedLine(dropped)))) dropped = 0;
     if (!write(lineOf(time, line))) dropped++;
   };
-  const loggerWith = (shared: LogFields): Logger => {
-    const at =
-      (lineLevel: LogLevel): Write =>
-      (event, message, fields = {}) =>
-        put({ level: lineLevel, event, message, fields: { ...shared, ...fields } });
-    return {
-      error: at("error"),
-      warn: at("warn"),
-      info: at("info"),
-      debug: at("debug"),
-      child: (fields) => loggerWith({ ...shared, ...fields }),
-    };
-  };
-  return loggerWith({});
+  return new FieldsLogger(put, {});
+}
+
+/** Its members are shared by all: there is one for each request, and for as long as a stream lasts. */
+class FieldsLogger implements Logger {
+  readonly #put: (line: Line) => void;
+  readonly #shared: LogFields;
+
+  constructor(put: (line: Line) => void, shared: LogFields) {
+    this.#put = put;
+    this.#shared = shared;
+  }
+
+  error(event: ServiceEvent, message: string, fields?: LogFields): void {
+    this.#write("error", { event, message, fields });
+  }
+
+  warn(event: ServiceEvent, message: string, fields?: LogFields): void {
+    this.#write("warn", { event, message, fields });
+  }
+
+  info(event: ServiceEvent, message: string, fields?: LogFields): void {
+    this.#write("info", { event, message, fields });
+  }
+
+  debug(event: ServiceEvent, message: string, fields?: LogFields): void {
+    this.#write("debug", { event, message, fields });
+  }
+
+  child(fields: LogFields): Logger {
+    return new FieldsLogger(this.#put, { ...this.#shared, ...fields });
+  }
+
+  #write(
+    level: LogLevel,
+    { event, message, fields }: Pick<Line, "event" | "message"> & { fields: LogFields | undefined },
+  ): void {
+    this.#put({ level, event, message, fields: { ...this.#shared, ...fields } });
+  }
 }
 
 function droppedLine(count: number): Line {

@@ -24,7 +24,6 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "errors.ts": "e2e/bad-requests.test.ts",
   "api/job-view.ts": "e2e/jobs.test.ts",
   "api/jobs.ts": "e2e/jobs.test.ts",
-  "api/logs.ts": "e2e/streaming.test.ts",
   "api/openapi-examples.ts": "api/openapi.test.ts",
   "api/openapi-schemas.ts": "api/openapi.test.ts",
   "api/probes.ts": "e2e/metrics.test.ts",

@@ -10,6 +10,7 @@ import { FINISHED, type FollowEnd, type FollowStep, followLog } from "../logs/fo
 import { readSnapshot } from "../logs/snapshot.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
 import { findJob } from "./jobs.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import type { ApiPorts, RoutePorts } from "./ports.ts";
 import { frameEvents, frameRestart, HEARTBEAT, RESET, STREAM_OPENING } from "./sse.ts";
 
@@ -57,23 +58,41 @@ async function snapshot(
     attempt: attemptOf(query.attempt, job),
     stream: query.stream,
   });
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const page = await pages.next();
-      if (page.done === true) controller.close();
-      else controller.enqueue(counted(page.value));
-    },
-    async cancel() {
-      await pages.return(undefined);
-    },
-  });
-  return new Response(body, {
+  const leave = ports.streams.enterSnapshot();
+  return new Response(snapshotBody(pages, leave), {
     headers: {
       "Content-Type": "text/plain; charset=utf-8",
       "Cache-Control": "no-store",
       // A browser that guessed HTML would run what a program printed.
       "X-Content-Type-Options": "nosniff",
       "Content-Security-Policy": "sandbox; default-src 'none'",
+    },
+  });
+}
+
+/** Pulled by the client's own pace. `onOver` is called when nothing more is sent, or when the client is gone. */
+function snapshotBody(
+  pages: AsyncGenerator<Uint8Array>,
+  onOver: () => void,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const page = await pages.next();
+        if (page.done !== true) {
+          controller.enqueue(counted(page.value));
+          return;
+        }
+        controller.close();
+        onOver();
+      } catch (error) {
+        onOver();
+        throw error;
+      }
+    },
+    async cancel() {
+      onOver();
+      await pages.return(undefined);
     },
   });
 }
@@ -85,7 +104,8 @@ async function stream(
 ): Promise<Response> {
   const job = await findJob(ports, id);
   const lastEventId = request.headers.get("last-event-id") ?? query.last_event_id ?? "";
-  const gone = new AbortController();
+  // Not the request's own signal, which would keep all of the request: a client that leaves cancels the body, read or not.
+  const stop = new AbortController();
   const steps = await followLog(
     ports.logs,
     job,
@@ -98,79 +118,91 @@ async function stream(
       heartbeatMs: ports.heartbeatMs,
       frame: frameEvents,
     },
-    AbortSignal.any([gone.signal, request.signal, ports.closing]),
+    stop.signal,
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
-  const leave = ports.streams.enter();
-  const logClose = logOpening(ports.logOf(request), id);
-  const onOver = () => {
-    leave();
-    logClose();
-  };
-  return new Response(streamBody(steps, { gone, onOver }), {
-    headers: {
-      "Content-Type": "text/event-stream",
-      "Cache-Control": "no-store, no-transform",
-      "X-Accel-Buffering": "no",
-      "X-Content-Type-Options": "nosniff",
+  ports.streams.enter(stop);
+  const log = ports.logOf(request);
+  return new Response(
+    new ReadableStream(new StreamSource(steps, { id, stop, log, streams: ports.streams })),
+    {
+      headers: {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-store, no-transform",
+        "X-Accel-Buffering": "no",
+        "X-Content-Type-Options": "nosniff",
+      },
     },
-  });
+  );
 }
 
 type Step = FollowStep<Uint8Array<ArrayBuffer>>;
 
-/** Logs that a stream begins. The function that it gives logs its end, and may be called again. */
-function logOpening(log: Logger, jobId: string): () => void {
-  const openedAtMs = performance.now();
-  let isOpen = true;
-  log.debug("stream_opened", "A stream of a job's log was opened.", { job_id: jobId });
-  return () => {
-    if (!isOpen) return;
-    isOpen = false;
-    const fields = { job_id: jobId, duration_ms: Math.round(performance.now() - openedAtMs) };
-    log.debug("stream_closed", "A stream of a job's log was closed.", fields);
-  };
-}
-
 /**
- * Pulled by the client's own pace: a slow one holds one page of the log, and no queue. `onOver` is called when nothing more
- * is sent: after the last step, or when the client is gone, also where it has not read anything.
+ * What one client follows, pulled by its own pace: a slow one holds one page of the log, and no queue. One object for all of
+ * it, and no closure, which would hold the request as well: a stream that waits is to take little.
  */
-function streamBody(
-  steps: AsyncGenerator<Step, FollowEnd>,
-  { gone, onOver }: { readonly gone: AbortController; readonly onOver: () => void },
-): ReadableStream<Uint8Array> {
-  let isOpen = false;
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      // Headers leave with the first chunk, so one goes out before there is anything to say.
-      if (!isOpen) {
-        isOpen = true;
-        controller.enqueue(OPENING_BYTES);
+class StreamSource {
+  readonly #steps: AsyncGenerator<Step, FollowEnd>;
+  readonly #open: OpenStream;
+  readonly #openedAtMs = performance.now();
+  #isBegun = false;
+  #isOver = false;
+
+  constructor(steps: AsyncGenerator<Step, FollowEnd>, open: OpenStream) {
+    this.#steps = steps;
+    this.#open = open;
+    open.log.debug("stream_opened", "A stream of a job's log was opened.", { job_id: open.id });
+  }
+
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    // Headers leave with the first chunk, so one goes out before there is anything to say.
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      controller.enqueue(OPENING_BYTES);
+      return;
+    }
+    try {
+      const step = await this.#steps.next();
+      if (step.done !== true) {
+        controller.enqueue(counted(chunkOf(step.value)));
         return;
       }
-      try {
-        const step = await steps.next();
-        if (step.done !== true) {
-          controller.enqueue(counted(chunkOf(step.value)));
-          return;
-        }
-        if (step.value === "stopped")
-          controller.enqueue(encoder.encode(frameRestart(Math.random())));
-        controller.close();
-        onOver();
-      } catch (error) {
-        onOver();
-        throw error;
-      }
-    },
-    async cancel() {
-      onOver();
-      gone.abort();
-      await steps.return("over");
-    },
-  });
+      if (step.value === "stopped") controller.enqueue(encoder.encode(frameRestart(Math.random())));
+      controller.close();
+      this.#end();
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+  }
+
+  /** The client is gone, also where it has not read anything. */
+  async cancel(): Promise<void> {
+    this.#end();
+    this.#open.stop.abort();
+    await this.#steps.return("over");
+  }
+
+  /** Nothing more is sent. */
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { id, stop, log, streams } = this.#open;
+    streams.leave(stop);
+    const fields = { job_id: id, duration_ms: Math.round(performance.now() - this.#openedAtMs) };
+    log.debug("stream_closed", "A stream of a job's log was closed.", fields);
+  }
+}
+
+/** A stream that has its place. */
+interface OpenStream {
+  /** Of its job. */
+  readonly id: string;
+  readonly stop: AbortController;
+  readonly log: Logger;
+  readonly streams: OpenStreams;
 }
 
 const encoder = new TextEncoder();

@@ -53,8 +53,6 @@ export interface ApiPorts extends ServingPorts {
   readonly heartbeatMs: number;
   /** Fires when the process begins to shut down: new jobs are refused, those that run may still be followed. */
   readonly draining: AbortSignal;
-  /** Fires when its last job has ended or was handed back: streams end once they have said all there is. */
-  readonly closing: AbortSignal;
 }
 
 /** What a route is given besides. */

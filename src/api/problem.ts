@@ -19,7 +19,7 @@ const STATUS: Record<ErrorCode, { readonly status: number; readonly title: strin
   sandbox_error: { status: 500, title: "The sandbox failed" },
   draining: { status: 503, title: "The server is shutting down" },
   sandbox_unavailable: { status: 503, title: "No sandbox to run jobs in" },
-  too_many_streams: { status: 503, title: "Too many log streams are open" },
+  too_many_streams: { status: 503, title: "Too many clients read logs" },
   store_unavailable: { status: 503, title: "The job store does not answer" },
   storage_full: { status: 507, title: "The store is full" },
 };

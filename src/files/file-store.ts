@@ -2,8 +2,9 @@ import type { InputFile } from "../jobs/job.ts";
 import type { Artifact } from "../jobs/outcome.ts";
 
 /*
- * What goes into a job and what comes out. Files are kept as numbered blobs, never under the names that users and
- * programs give them: names live in the record alone, so that no name can reach outside the job's folder.
+ * What goes into a job and what comes out. Files are kept as numbered blobs, small uploads in the job's record, never under
+ * the names that users and programs give them: names live in the record alone, so that no name can reach outside the
+ * job's folder.
  *
  * Every member may throw AppError `storage_full` (disk full) or `internal`.
  */

@@ -2,11 +2,11 @@ import { readdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 /*
- * Job folders on a local disk, or on a volume that API and workers share:
+ * Job folders on a local disk, or on a volume that API and workers share. Those without a file are not made:
  *
  *   <root>/.uploads/<job>/                  an upload that has not been confirmed; empty once it is committed
  *   <root>/.uploads/<job>/job/input/<n>     its files until then
- *   <root>/<job>/input/<n>                  the uploaded files
+ *   <root>/<job>/input/<n>                  the uploaded files that are not in the job's record (local.ts)
  *   <root>/<job>/artifacts/<epoch>/<n>      what one attempt left behind
  *
  * Blobs are numbered, so a folder is never deeper than this, whatever a program did; and removing one never recurses

@@ -32,7 +32,7 @@ const FREE_SPACE_VALID_MS = 1_000;
 const READ_BYTES = 256 * 1024;
 
 export interface LocalFilesOptions {
-  /** Files of a job that together are no larger than this are kept in its record, and have no folder (small-file.ts); 0: none. */
+  /** Each uploaded file that still fits into so many bytes of its job is kept in the job's record (small-file.ts); 0: none. */
   readonly inlineBytes: number;
   /** With less free space on the disk than this, files are refused with `storage_full`: the store is on it as well. */
   readonly minFreeBytes: number;

@@ -73,10 +73,15 @@ export function framesByteLength(frames: readonly Frame[]): number {
   return total;
 }
 
-/** Payload bytes of an entry; 0 for all that is not output. */
-export function entryByteLength(entry: LogEntry): number {
+/** Payload bytes of an entry, or of what is to become one; 0 for all that is not output. */
+export function entryByteLength(entry: LogBody | LogEntry): number {
   return entry.kind === "frames" ? framesByteLength(entry.frames) : 0;
 }
+
+/** What a worker puts into one entry at most: so many payload bytes... */
+export const ENTRY_MAX_BYTES = 64 * 1024;
+/** ...in so many frames, of which a program makes one with each byte that it writes to its two streams in turn. */
+export const ENTRY_MAX_FRAMES = 1_000;
 
 /**
  * About what the objects around an entry and around each of its frames weigh in memory: a log of single characters is
@@ -84,8 +89,11 @@ export function entryByteLength(entry: LogEntry): number {
  */
 export const OBJECT_BYTES = 128;
 
-/** What an entry takes of a reader's memory. */
-export function entryMemoryBytes(entry: LogEntry): number {
+/** What an entry takes of its holder's memory: 189 KiB at most (ENTRY_MAX_BYTES in ENTRY_MAX_FRAMES). */
+export function entryMemoryBytes(entry: LogBody | LogEntry): number {
   const frames = entry.kind === "frames" ? entry.frames.length : 0;
   return entryByteLength(entry) + OBJECT_BYTES * (1 + frames);
 }
+
+/** The same of a full entry as nearly all are: of a few frames. */
+export const FULL_ENTRY_MEMORY_BYTES = ENTRY_MAX_BYTES + 16 * OBJECT_BYTES;

@@ -1,12 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import type { LogSize } from "../jobs/job.ts";
-import type { LogBody, StreamName } from "../jobs/log-entry.ts";
+import {
+  ENTRY_MAX_BYTES,
+  entryByteLength,
+  type LogBody,
+  type StreamName,
+} from "../jobs/log-entry.ts";
 import type { AppendAnswer } from "../store/store.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
-import { FrameQueue } from "./frames.ts";
-import { bodyByteLength, type SentEntry, Spool } from "./spool.ts";
-import { WholeCharacters } from "./utf8.ts";
+import { Intake } from "./intake.ts";
+import { type SentEntry, Spool } from "./spool.ts";
 
 /*
  * From a program's two pipes to bounded log entries in the store.
@@ -20,12 +24,7 @@ import { WholeCharacters } from "./utf8.ts";
 /** After an entry was sent, the next waits this long for more output to share its entry... */
 const BATCH_INTERVAL_MS = 15;
 /** ...unless this much has gathered: an entry of 32 KiB costs Redis a tenth of the memory per byte that one line does. */
-const ENTRY_TARGET_BYTES = 32 * 1024;
-const ENTRY_MAX_BYTES = 64 * 1024;
-/** How much output may wait for the store, what is under way included. */
-const BUFFER_MAX_BYTES = 1024 * 1024;
-/** The same in pieces, for a program that writes single bytes to its two streams in turn: each is an object in every reader. */
-const BUFFER_MAX_FRAMES = 1_000;
+const ENTRY_TARGET_BYTES = ENTRY_MAX_BYTES / 2;
 /** So often is output in memory on its way from a pipe to the store: as it was read, gathered, encoded, and sent. */
 const COPIES = 4;
 /** How long the next read is put off where output is dropped, which then costs no core: 64 MiB a second are read. */
@@ -47,8 +46,8 @@ export interface LogCollectorOptions {
   readonly outputBytes: number;
   /** Called once when nothing of this attempt can become visible any more: the run is to be stopped. */
   readonly onFenced: () => void;
-  /** A monotonic clock in milliseconds. */
-  readonly now?: () => number;
+  /** How long entries that were stored are kept for resendAfter: as long as the store may lose them (Store.unsafeMs). */
+  readonly keepMs: number;
 }
 
 /**
@@ -57,18 +56,14 @@ export interface LogCollectorOptions {
  */
 export class LogCollector {
   readonly #options: LogCollectorOptions;
-  readonly #now: () => number;
-  readonly #buffer = new FrameQueue();
-  readonly #characters = { stdout: new WholeCharacters(), stderr: new WholeCharacters() };
-  #acceptedBytes = 0;
-  #droppedBytes = 0;
+  readonly #intake: Intake;
   #markedDroppedBytes = 0;
   /** The store had no room even for the note that there is a gap: whoever ends the job writes it. */
   #isGapRefused = false;
-  #storedBytes = 0;
+  #sentBytes = 0;
   #seq = 0;
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
-  readonly #spool = new Spool<CollectorAnswer>();
+  readonly #spool: Spool<CollectorAnswer>;
   #fenced = false;
   #failure: { readonly thrown: unknown } | undefined;
   #closing = false;
@@ -78,40 +73,46 @@ export class LogCollector {
 
   constructor(options: LogCollectorOptions) {
     this.#options = options;
-    this.#now = options.now ?? (() => performance.now());
+    this.#intake = new Intake(options.outputBytes);
+    this.#spool = new Spool(options.keepMs);
   }
 
-  /** What is stored and dropped so far; final once close() has resolved. */
+  /**
+   * What was sent to the store so far, less what it had no room for, and what was dropped. Final once close() has resolved:
+   * all that was sent is stored by then, unless the collector is fenced.
+   */
   get size(): LogSize {
-    return { bytes: this.#storedBytes, droppedBytes: this.#droppedBytes };
+    return { bytes: this.#sentBytes, droppedBytes: this.#intake.droppedBytes };
   }
 
-  /** The seq of the last entry that was stored; 0 before the first. */
+  /** The seq of the last entry that was sent, as `size` counts it; 0 before the first. */
   get lastSeq(): number {
     return this.#seq;
   }
 
   /** Whether bytes were dropped of which no entry tells; final once close() has resolved. */
   get isGapUnmarked(): boolean {
-    return this.#droppedBytes !== this.#markedDroppedBytes;
+    return this.#intake.droppedBytes !== this.#markedDroppedBytes;
   }
 
   /** Memory that is kept for resendAfter. */
-  get spoolBytes(): number {
-    return this.#spool.bytes;
+  get spoolMemoryBytes(): number {
+    return this.#spool.memoryBytes;
   }
 
   /** Takes bytes just read from one stream; resolves when there is room for more. */
   async write(stream: StreamName, chunk: Uint8Array): Promise<void> {
-    this.#accept(stream, this.#characters[stream].take(chunk));
+    if (!this.#fenced) this.#intake.write(stream, chunk);
+    this.#wake();
     while (this.#isFull() && !this.#fenced) await this.#roomMade.promise;
-    const isInPieces = chunk.length < SMALL_BYTES && this.#buffer.byteLength >= SMALL_BYTES;
-    if (this.#droppedBytes > 0 || isInPieces) await delay(READ_PAUSE_MS);
+    const isInPieces = chunk.length < SMALL_BYTES && this.#intake.byteLength >= SMALL_BYTES;
+    if (this.#intake.droppedBytes > 0 || isInPieces) await delay(READ_PAUSE_MS);
   }
 
   /** One stream has ended: what was held back for the rest of a character will not be completed. */
   endStream(stream: StreamName): void {
-    this.#accept(stream, this.#characters[stream].takeRest());
+    if (!this.#fenced) this.#intake.endStream(stream);
+    this.#wake();
   }
 
   /**
@@ -128,21 +129,7 @@ export class LogCollector {
   }
 
   #isFull(): boolean {
-    return (
-      this.#buffer.byteLength + this.#spool.underWayBytes >= BUFFER_MAX_BYTES ||
-      this.#buffer.length >= BUFFER_MAX_FRAMES
-    );
-  }
-
-  #accept(stream: StreamName, bytes: Uint8Array): void {
-    if (this.#fenced || bytes.length === 0) return;
-    const room = this.#options.outputBytes - this.#acceptedBytes;
-    // Once something was dropped nothing more is taken, so that the log stays an exact prefix.
-    const kept = this.#droppedBytes > 0 ? 0 : Math.min(room, bytes.length);
-    this.#droppedBytes += bytes.length - kept;
-    this.#acceptedBytes += kept;
-    if (kept > 0) this.#buffer.push({ stream, bytes: bytes.subarray(0, kept) });
-    this.#wake();
+    return this.#intake.isFull(this.#spool.underWayMemoryBytes);
   }
 
   #wake(): void {
@@ -168,7 +155,7 @@ export class LogCollector {
   }
 
   #hasWork(): boolean {
-    return this.#buffer.byteLength > 0 || this.#mustMarkGap();
+    return this.#intake.byteLength > 0 || this.#mustMarkGap();
   }
 
   /** A gap is marked as soon as it begins, and once more at the end with the final count. */
@@ -180,8 +167,8 @@ export class LogCollector {
   /** Waits until the next entry is due; at once where the program waits for room. */
   async #gather(): Promise<void> {
     const dueAtMs = this.#lastSentAtMs + BATCH_INTERVAL_MS;
-    while (!this.#closing && this.#buffer.byteLength < ENTRY_TARGET_BYTES && !this.#isFull()) {
-      const waitMs = dueAtMs - this.#now();
+    while (!this.#closing && this.#intake.byteLength < ENTRY_TARGET_BYTES && !this.#isFull()) {
+      const waitMs = dueAtMs - performance.now();
       if (waitMs <= 0) return;
       this.#wakePump = Promise.withResolvers();
       const timer = setTimeout(this.#wakePump.resolve, waitMs);
@@ -192,9 +179,10 @@ export class LogCollector {
 
   #sendNext(): void {
     const body = this.#takeBody();
-    countStreamedBytes(COPIES * bodyByteLength(body));
-    this.#storedBytes += bodyByteLength(body);
-    this.#lastSentAtMs = this.#now();
+    const byteLength = entryByteLength(body);
+    countStreamedBytes(COPIES * byteLength);
+    this.#sentBytes += byteLength;
+    this.#lastSentAtMs = performance.now();
     const seq = ++this.#seq;
     const log = this.size;
     const answer = this.#options.append(seq, body, log);
@@ -210,7 +198,7 @@ export class LogCollector {
     while (
       underWay.length > 0 &&
       underWay.length < MAX_UNDER_WAY &&
-      this.#buffer.byteLength >= worthBytes
+      this.#intake.byteLength >= worthBytes
     )
       this.#sendNext();
   }
@@ -222,15 +210,16 @@ export class LogCollector {
       await this.#settle(entry);
       // Given up, with all that came after it.
       if (this.#spool.underWay[0] !== entry) return;
-      this.#spool.shift(this.#now());
+      this.#spool.shift(performance.now());
       this.#makeRoom();
       this.#sendAhead();
     }
   }
 
   #takeBody(): LogBody {
-    if (this.#buffer.byteLength === 0) return { kind: "gap", droppedBytes: this.#droppedBytes };
-    const frames = this.#buffer.take(ENTRY_MAX_BYTES);
+    if (this.#intake.byteLength === 0)
+      return { kind: "gap", droppedBytes: this.#intake.droppedBytes };
+    const frames = this.#intake.take(ENTRY_MAX_BYTES);
     this.#makeRoom();
     return { kind: "frames", frames };
   }
@@ -272,14 +261,14 @@ export class LogCollector {
     const dropped = this.#spool.takeUnderWay();
     // Its seq is given to another entry: nothing that was sent with it, or after it, may still arrive.
     await Promise.allSettled(dropped.map(({ answer }) => answer));
+    let droppedBytes = 0;
     for (const { body } of dropped) {
       if (body.kind === "gap") this.#isGapRefused = true;
-      this.#storedBytes -= bodyByteLength(body);
-      this.#droppedBytes += bodyByteLength(body);
+      droppedBytes += entryByteLength(body);
     }
     this.#seq = entry.seq - 1;
-    this.#droppedBytes += this.#buffer.byteLength;
-    this.#buffer.clear();
+    this.#sentBytes -= droppedBytes;
+    this.#intake.drop(droppedBytes);
     this.#makeRoom();
   }
 
@@ -287,7 +276,7 @@ export class LogCollector {
     if (this.#fenced) return;
     this.#fenced = true;
     this.#spool.takeUnderWay();
-    this.#buffer.clear();
+    this.#intake.clear();
     this.#makeRoom();
     this.#options.onFenced();
   }

@@ -1,13 +1,20 @@
-import { type Frame, framesByteLength } from "../jobs/log-entry.ts";
+import {
+  ENTRY_MAX_BYTES,
+  ENTRY_MAX_FRAMES,
+  type Frame,
+  framesByteLength,
+  OBJECT_BYTES,
+} from "../jobs/log-entry.ts";
 import { incompleteTailLength } from "./utf8.ts";
 
-/** What a full log entry takes. */
-const BLOCK_BYTES = 64 * 1024;
+/** Neighbours are put together up to this: an entry takes no more. */
+const BLOCK_MAX_BYTES = ENTRY_MAX_BYTES;
 
 /** Output that waits, in order. */
 export class FrameQueue {
   #frames: Frame[] = [];
   #byteLength = 0;
+  #memoryBytes = 0;
   /** In the memory behind the last frame's bytes. */
   #roomBytes = 0;
 
@@ -15,55 +22,73 @@ export class FrameQueue {
     return this.#byteLength;
   }
 
-  /** How many frames there are; neighbours of one stream count each. */
+  /** What all of it takes, with the room behind the bytes and the objects around them. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  /** How many frames there are. */
   get length(): number {
     return this.#frames.length;
   }
 
   /** Copies the bytes: a view would keep the whole of the reader's buffer alive. */
   push({ stream, bytes }: Frame): void {
-    const last = this.#frames.at(-1);
-    const isNeighbour = last?.stream === stream;
     this.#byteLength += bytes.length;
-    if (last !== undefined && isNeighbour && bytes.length <= this.#roomBytes) {
-      this.#frames[this.#frames.length - 1] = { stream, bytes: extended(last.bytes, bytes) };
-      this.#roomBytes -= bytes.length;
+    const last = this.#frames.at(-1);
+    if (last?.stream === stream && last.bytes.length + bytes.length <= BLOCK_MAX_BYTES) {
+      // Small reads that come faster than they are taken are put together here, and not once more when they are.
+      this.#frames[this.#frames.length - 1] = { stream, bytes: this.#extend(last.bytes, bytes) };
       return;
     }
-    // Reads of a few KiB that come faster than they are taken are put together here, and not once more when they are.
-    const isPart = isNeighbour && bytes.length < BLOCK_BYTES / 4;
-    const block = new Uint8Array(isPart ? BLOCK_BYTES : bytes.length);
+    this.#frames.push({ stream, bytes: new Uint8Array(bytes) });
+    this.#memoryBytes += bytes.length + OBJECT_BYTES;
+    this.#roomBytes = 0;
+  }
+
+  /** The last frame's bytes with `more` behind them, moved into a block of twice the size where there is no room for it. */
+  #extend(bytes: Uint8Array, more: Uint8Array): Uint8Array {
+    const length = bytes.length + more.length;
+    if (more.length <= this.#roomBytes) {
+      this.#roomBytes -= more.length;
+      const both = new Uint8Array(bytes.buffer, bytes.byteOffset, length);
+      both.set(more, bytes.length);
+      return both;
+    }
+    const block = new Uint8Array(Math.min(2 * length, BLOCK_MAX_BYTES));
     block.set(bytes);
-    this.#frames.push({ stream, bytes: block.subarray(0, bytes.length) });
-    this.#roomBytes = block.length - bytes.length;
+    block.set(more, bytes.length);
+    this.#memoryBytes += block.length - bytes.buffer.byteLength;
+    this.#roomBytes = block.length - length;
+    return block.subarray(0, length);
   }
 
   /** As takeFrames. What is taken does not keep much more memory alive than its own. */
   take(maxBytes: number): readonly Frame[] {
     const taken = takeFrames(this.#frames, maxBytes);
     this.#byteLength -= framesByteLength(taken);
+    this.#memoryBytes = 0;
+    for (const { bytes } of this.#frames)
+      this.#memoryBytes += bytes.buffer.byteLength + OBJECT_BYTES;
     if (this.#frames.length === 0) this.#roomBytes = 0;
     return taken.map(({ stream, bytes }) => ({
       stream,
-      bytes: bytes.length < bytes.buffer.byteLength / 2 ? bytes.slice() : bytes,
+      bytes: bytes.length < bytes.buffer.byteLength / 2 ? new Uint8Array(bytes) : bytes,
     }));
   }
 
   clear(): void {
     this.#frames = [];
     this.#byteLength = 0;
+    this.#memoryBytes = 0;
     this.#roomBytes = 0;
   }
 }
 
-/** `bytes` and, in the memory right behind them, `more`. */
-function extended(bytes: Uint8Array, more: Uint8Array): Uint8Array {
-  const both = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length + more.length);
-  both.set(more, bytes.length);
-  return both;
-}
-
-/** Takes frames from the front of `queue`, neighbours of one stream joined, up to `maxBytes` and never none. */
+/**
+ * Takes frames from the front of `queue`, neighbours of one stream joined, up to `maxBytes` and ENTRY_MAX_FRAMES, and never
+ * none.
+ */
 export function takeFrames(queue: Frame[], maxBytes: number): Frame[] {
   const taken: Frame[] = [];
   let room = maxBytes;
@@ -71,6 +96,7 @@ export function takeFrames(queue: Frame[], maxBytes: number): Frame[] {
   for (const frame of queue) {
     // One that does not fit is left whole for the next time, unless it is too long for that as well.
     if (taken.length > 0 && frame.bytes.length > room) break;
+    if (taken.length === ENTRY_MAX_FRAMES) break;
     const bytes = frame.bytes.subarray(0, splitPoint(frame.bytes, room));
     if (bytes.length === 0) break;
     taken.push({ stream: frame.stream, bytes });

@@ -4,6 +4,7 @@ import {
   type EntryId,
   entryIdBefore,
   entryMemoryBytes,
+  FULL_ENTRY_MEMORY_BYTES,
   type LogEntry,
 } from "../jobs/log-entry.ts";
 import { pause } from "../lifecycle.ts";
@@ -21,9 +22,8 @@ import { EntryRing } from "./ring.ts";
 const RING_BYTES = 256 * 1024;
 /** A reader's page stays in memory for as long as its client does not read. */
 const PAGE_BYTES = 64 * 1024;
-/** What is read on at the ring's end, for all. An entry is of 64 KiB, and its objects, at most. */
+/** What is read on at the ring's end, for all: no more than the ring holds, or who is near its end would lose what was read. */
 const RING_PAGE_BYTES = 200 * 1024;
-const ENTRY_MAX_BYTES = 66 * 1024;
 /**
  * After all readers of a log were given something, they rest for so long each, and get what comes meanwhile at once. To
  * serve one takes about as long: a log that a thousand follow takes half of a core, and not all there is.
@@ -138,7 +138,7 @@ class SharedLog {
   #ring: EntryRing | null = null;
   /** The read at the ring's end that is under way. */
   #reading: Promise<"more" | "nothing" | "gone"> | null = null;
-  /** Nothing was found to follow the ring: what comes next is waited for, and not read in vain before. */
+  /** Most likely nothing follows the ring: what comes next is waited for, and not read in vain before. A mistake costs that one call. */
   #isCurrent = false;
   /** The one wait for what follows the ring is not over. */
   #isQuiet = false;
@@ -199,8 +199,8 @@ class SharedLog {
     if (entries !== "away" && entries.length > 0) {
       ring.push(entries);
       const bytes = entries.reduce((total, entry) => total + entryMemoryBytes(entry), 0);
-      // Another entry would have had its place.
-      this.#isCurrent = bytes <= maxBytes - ENTRY_MAX_BYTES;
+      // There was room for one more of nearly any size. The wait for one of so many frames that it had none ends at once.
+      this.#isCurrent = bytes <= maxBytes - FULL_ENTRY_MEMORY_BYTES;
       return "more";
     }
     void this.#stayQuiet(ring, { isAway: entries === "away" });

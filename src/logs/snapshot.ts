@@ -1,18 +1,20 @@
 import type { JobRecord } from "../jobs/job.ts";
 import {
   compareEntryIds,
+  ENTRY_MAX_BYTES,
   type EntryId,
   entryIdAfter,
+  FULL_ENTRY_MEMORY_BYTES,
   type LogEntry,
   type StreamName,
 } from "../jobs/log-entry.ts";
 import type { Store } from "../store/store.ts";
 import { type AttemptSelection, firstEntry, lastEpoch } from "./attempt-selection.ts";
 
-/** Of the store's entries, with what their objects weigh: four of the largest. */
-const PAGE_BYTES = 264 * 1024;
+/** Of the store's entries, with what their objects weigh: four that are full. */
+const PAGE_BYTES = 4 * FULL_ENTRY_MEMORY_BYTES;
 /** What is handed on at once: the largest entry, or many that are small. */
-const CHUNK_BYTES = 64 * 1024;
+const CHUNK_BYTES = ENTRY_MAX_BYTES;
 
 interface SnapshotRequest {
   readonly attempt: AttemptSelection;

@@ -1,9 +1,8 @@
 import type { LogSize } from "../jobs/job.ts";
-import { framesByteLength, type LogBody } from "../jobs/log-entry.ts";
+import { entryMemoryBytes, type LogBody } from "../jobs/log-entry.ts";
 
-/** How much and how long answered entries are kept; as long as the ends of jobs are (runner/recent-ends.ts). */
+/** Memory of the answered entries of one job: what a crash of the store may take of a log; README.md says so ("What holds when something dies"). */
 const MAX_BYTES = 4 * 1024 * 1024;
-const KEEP_MS = 5_000;
 
 /** An entry as it was sent to the store. */
 export interface SentEntry<Answer> {
@@ -18,13 +17,19 @@ export interface SentEntry<Answer> {
 
 /** What was sent, in order: first what is answered, for a store may lose its last second in a crash; then what is under way. */
 export class Spool<Answer> {
+  readonly #keepMs: number;
   #answered: { readonly entry: SentEntry<Answer>; readonly answeredAtMs: number }[] = [];
   #underWay: SentEntry<Answer>[] = [];
   #answeredBytes = 0;
   #underWayBytes = 0;
 
+  /** Answered entries are kept for `keepMs`, and no more of them than MAX_BYTES. */
+  constructor(keepMs: number) {
+    this.#keepMs = keepMs;
+  }
+
   /** Of all that is kept. */
-  get bytes(): number {
+  get memoryBytes(): number {
     return this.#answeredBytes + this.#underWayBytes;
   }
 
@@ -32,26 +37,26 @@ export class Spool<Answer> {
     return this.#underWay;
   }
 
-  get underWayBytes(): number {
+  get underWayMemoryBytes(): number {
     return this.#underWayBytes;
   }
 
   add(entry: SentEntry<Answer>): void {
     this.#underWay.push(entry);
-    this.#underWayBytes += bodyByteLength(entry.body);
+    this.#underWayBytes += entryMemoryBytes(entry.body);
   }
 
   /** The first entry that is under way is stored; what has been kept for long enough is forgotten. */
   shift(nowMs: number): void {
     const entry = this.#underWay.shift();
     if (entry === undefined) return;
-    this.#underWayBytes -= bodyByteLength(entry.body);
-    this.#answeredBytes += bodyByteLength(entry.body);
+    this.#underWayBytes -= entryMemoryBytes(entry.body);
+    this.#answeredBytes += entryMemoryBytes(entry.body);
     this.#answered.push({ entry, answeredAtMs: nowMs });
     for (let [oldest] = this.#answered; oldest !== undefined; [oldest] = this.#answered) {
-      if (nowMs - oldest.answeredAtMs <= KEEP_MS && this.#answeredBytes <= MAX_BYTES) return;
+      if (nowMs - oldest.answeredAtMs < this.#keepMs && this.#answeredBytes <= MAX_BYTES) return;
       this.#answered.shift();
-      this.#answeredBytes -= bodyByteLength(oldest.entry.body);
+      this.#answeredBytes -= entryMemoryBytes(oldest.entry.body);
     }
   }
 
@@ -69,8 +74,4 @@ export class Spool<Answer> {
     this.#underWayBytes = 0;
     return taken;
   }
-}
-
-export function bodyByteLength(body: LogBody): number {
-  return body.kind === "frames" ? framesByteLength(body.frames) : 0;
 }

@@ -29,6 +29,7 @@ export function withStoreMetrics(store: Store, metrics: Metrics): Store {
   };
   return {
     kind: store.kind,
+    unsafeMs: store.unsafeMs,
     submit: (job) => call("submit", store.submit(job)),
     submitOnce: (request) => call("submitOnce", store.submitOnce(request)),
     findSubmitted: (key) => call("findSubmitted", store.findSubmitted(key)),

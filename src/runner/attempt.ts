@@ -128,11 +128,12 @@ async function runToEnd(
   const collector = new LogCollector({
     outputBytes: job.spec.limits.outputBytes,
     onFenced: () => fenced.abort(),
+    keepMs: store.unsafeMs,
     append: async (seq, body, size) => {
       const step = () => store.append({ ...lease, seq, body, log: size });
       const isStored = async () => {
-        const last = await store.lastEntryId(job.id);
-        return last?.epoch === job.epoch && last.seq >= seq;
+        const last = await store.lastEntryId(lease.id);
+        return last?.epoch === lease.epoch && last.seq >= seq;
       };
       const answer = await appendOrRefuse(step, { patienceMs, signal: fenced.signal, isStored });
       // A store that has been waited for once in vain is not waited for again by this job.
@@ -159,7 +160,7 @@ async function runToEnd(
     ports.log.warn("end_forgotten", END_FORGOTTEN_MESSAGE);
     await untilAnswered(() => store.release(lease));
   };
-  return { outcome, finishAgain, keptBytes: collector.spoolBytes };
+  return { outcome, finishAgain, keptBytes: collector.spoolMemoryBytes };
 }
 
 /** Ends the job once its log is whole. Resolves to false where the claim is not this one's any more, or the log is past mending. */

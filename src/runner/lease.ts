@@ -36,7 +36,7 @@ export interface LeaseKeeperOptions {
 export function createLeaseKeeper(store: Store, options: LeaseKeeperOptions): LeaseKeeper {
   const { owner, leaseMs, outageMs, onCutOff, onError } = options;
   const held = new Set<HeldRun>();
-  const recent = createRecentEnds(onError);
+  const recent = createRecentEnds(store.unsafeMs, onError);
   const stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
 

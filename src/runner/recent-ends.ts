@@ -1,11 +1,6 @@
 import { MIB } from "../jobs/limits.ts";
 import type { HeldClaim } from "../store/store.ts";
 
-/**
- * How long ago a store may have acknowledged what it loses: Redis with appendfsync everysec puts its file on the disk once a
- * second, and while that takes long keeps back up to two more (redis/src/aof.c, flushAppendOnlyFile); and some for the clock.
- */
-const UNSAFE_MS = 5_000;
 /** Bounds what is remembered; the oldest are forgotten first. */
 const MAX_REMEMBERED = 1_000;
 const MAX_REMEMBERED_BYTES = 32 * MIB;
@@ -38,10 +33,10 @@ interface RecentEnd {
 }
 
 /**
- * Remembers ends for UNSAFE_MS, and no more of them than MAX_REMEMBERED or MAX_REMEMBERED_BYTES. `onError` is told why one
- * could not be stored again; it is then asked about again until it is forgotten.
+ * Remembers ends for `unsafeMs` (Store.unsafeMs), and no more of them than MAX_REMEMBERED or MAX_REMEMBERED_BYTES. `onError`
+ * is told why one could not be stored again; it is then asked about again until it is forgotten.
  */
-export function createRecentEnds(onError: (error: unknown) => void): RecentEnds {
+export function createRecentEnds(unsafeMs: number, onError: (error: unknown) => void): RecentEnds {
   let recent: RecentEnd[] = [];
   let keptBytes = 0;
 
@@ -68,7 +63,7 @@ export function createRecentEnds(onError: (error: unknown) => void): RecentEnds 
       for (const each of recent)
         if (unfinished.some(({ id, epoch }) => id === each.claim.id && epoch === each.claim.epoch))
           void finishAgain(each);
-      keep(({ endedAtMs }) => askedAtMs - endedAtMs < UNSAFE_MS);
+      keep(({ endedAtMs }) => askedAtMs - endedAtMs < unsafeMs);
     },
   };
 }

@@ -167,6 +167,8 @@ export interface StoreStats {
 
 export interface Store {
   readonly kind: "sqlite" | "redis";
+  /** How long ago it may have acknowledged what a crash makes it lose: workers keep what they wrote for so long, logs and ends alike. */
+  readonly unsafeMs: number;
 
   /**
    * Stores the record as `queued`, lists it, queues it by its priority and wakes a waiting worker, in one atomic step.

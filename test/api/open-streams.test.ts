@@ -2,24 +2,58 @@ import { expect, test } from "bun:test";
 
 import { OpenStreams } from "../../src/api/open-streams.ts";
 
+const NEVER = new AbortController().signal;
+const refusal = expect.objectContaining({ code: "too_many_streams" });
+const newStop = () => new AbortController();
+
 test("a stream counts until it is over, once however often that is said", () => {
-  const streams = new OpenStreams(10);
-  const leave = streams.enter();
-  streams.enter();
+  const streams = new OpenStreams(10, NEVER);
+  const stop = newStop();
+  streams.enter(stop);
+  streams.enter(newStop());
   expect(streams.count).toBe(2);
-  leave();
-  leave();
+  streams.leave(stop);
+  streams.leave(stop);
   expect(streams.count).toBe(1);
 });
 
 test("there are so many places, and one that is left can be taken again", () => {
-  const streams = new OpenStreams(2);
-  streams.enter();
-  const leave = streams.enter();
-  const refusal = expect.objectContaining({ code: "too_many_streams" });
-  expect(() => streams.enter()).toThrow(refusal);
+  const streams = new OpenStreams(2, NEVER);
+  const stop = newStop();
+  streams.enter(stop);
+  streams.enter(newStop());
+  expect(() => streams.enter(newStop())).toThrow(refusal);
   expect(streams.count).toBe(2);
-  leave();
-  streams.enter();
-  expect(() => streams.enter()).toThrow(refusal);
+  streams.leave(stop);
+  streams.enter(newStop());
+  expect(() => streams.enter(newStop())).toThrow(refusal);
+});
+
+test("snapshots take the same places, and are no streams", () => {
+  const streams = new OpenStreams(2, NEVER);
+  const stop = newStop();
+  streams.enter(stop);
+  const leaveSnapshot = streams.enterSnapshot();
+  expect(() => streams.enterSnapshot()).toThrow(refusal);
+  expect(() => streams.enter(newStop())).toThrow(refusal);
+  expect(streams.count).toBe(1);
+  leaveSnapshot();
+  leaveSnapshot();
+  streams.enter(newStop());
+  expect(() => streams.enterSnapshot()).toThrow(refusal);
+  streams.leave(stop);
+  streams.enterSnapshot();
+  expect(streams.count).toBe(1);
+});
+
+test("when the process closes every stream that is open is told to stop, and one that comes later at once", () => {
+  const closing = new AbortController();
+  const streams = new OpenStreams(10, closing.signal);
+  const [open, over, late] = [newStop(), newStop(), newStop()];
+  streams.enter(open);
+  streams.enter(over);
+  streams.leave(over);
+  closing.abort();
+  streams.enter(late);
+  expect([open, over, late].map(({ signal }) => signal.aborted)).toEqual([true, false, true]);
 });

@@ -1,10 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 
 import { AppError } from "../../src/errors.ts";
-import type { EntryId } from "../../src/jobs/log-entry.ts";
+import { ENTRY_MAX_FRAMES, type EntryId } from "../../src/jobs/log-entry.ts";
 import { createLogHub } from "../../src/logs/hub.ts";
 import type { LeaseKey, Store } from "../../src/store/store.ts";
-import { appendText, eventually, runningJob, wholeLog } from "../contract/store-harness.ts";
+import {
+  appendText,
+  EMPTY_LOG,
+  eventually,
+  frame,
+  runningJob,
+  wholeLog,
+} from "../contract/store-harness.ts";
 import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
 import { counted, finish, idsOf, isEntry, NEVER, NEVER_MS, readUntil } from "./hub-harness.ts";
@@ -122,6 +129,21 @@ describe("readers that share a log", () => {
     const rest = await readUntil(stalled, from, isEntry({ ...start, seq: 40 }));
     expect(idsOf([...firstPage, ...rest])).toEqual(idsOf(await wholeLog(store, lease.id)));
     for (const reader of [stalled, ...ahead]) reader.close();
+  });
+
+  test("an entry of so many pieces that a page had no room for it comes with the next", async () => {
+    const hub = createLogHub(store);
+    const pieces = Array.from({ length: ENTRY_MAX_FRAMES }, (_, index) =>
+      frame("x".repeat(60), index % 2 === 0 ? "stdout" : "stderr"),
+    );
+    await print(1, 60 * KIB);
+    const body = { kind: "frames", frames: pieces } as const;
+    await store.append({ ...lease, seq: 2, body, log: EMPTY_LOG });
+    for (const seq of [3, 4]) await print(seq);
+    const reader = hub.open(lease.id);
+    const all = await readUntil(reader, start, isEntry({ ...start, seq: 4 }));
+    expect(idsOf(all)).toEqual(idsOf(await wholeLog(store, lease.id)));
+    reader.close();
   });
 
   test("a job that is removed while its log is watched ends the watch of all", async () => {

@@ -17,13 +17,13 @@ async function abandonedBuffers(count: number): Promise<readonly WeakRef<Uint8Ar
 const held = (refs: readonly WeakRef<Uint8Array>[]) =>
   refs.filter((ref) => ref.deref() !== undefined).length;
 
-test("buffers are freed once 32 MiB have been streamed, whoever streamed them", async () => {
+test("buffers are freed once 24 MiB have been streamed, whoever streamed them", async () => {
   const refs = await abandonedBuffers(100);
-  countStreamedBytes(16 * MIB);
-  countStreamedBytes(16 * MIB);
+  countStreamedBytes(12 * MIB);
+  countStreamedBytes(12 * MIB);
   // A WeakRef holds its target to the end of the turn that made or read it.
   await new Promise(setImmediate);
-  countStreamedBytes(32 * MIB);
+  countStreamedBytes(24 * MIB);
   // The stack is scanned conservatively: a stray word may keep one or two.
   expect(held(refs)).toBeLessThan(5);
 });

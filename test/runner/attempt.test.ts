@@ -163,6 +163,7 @@ test.each([
 test("a tail that the store lost before the end is sent again", async () => {
   let asked = 0;
   const store = overridden(workshop.store, {
+    unsafeMs: 5_000,
     finish: async (request) => {
       if (asked++ === 0) return { kind: "behind", lastSeq: request.lastSeq - 1 };
       return workshop.store.finish(request);
@@ -175,6 +176,7 @@ test("a tail that the store lost before the end is sent again", async () => {
 test("an end that the store forgot, with more of the log than is remembered, hands the job back", async () => {
   let asked = 0;
   const forgetful = overridden(workshop.store, {
+    unsafeMs: 5_000,
     // Acknowledged and forgotten; then not even the marker is there that the attempt's log begins with.
     finish: () =>
       Promise.resolve(asked++ === 0 ? { kind: "finished" } : { kind: "behind", lastSeq: -1 }),

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { MIB } from "../../src/jobs/limits.ts";
 import { createRecentEnds } from "../../src/runner/recent-ends.ts";
 
+const UNSAFE_MS = 5_000;
 const claim = (id: string) => ({ id, epoch: 7 });
 const failOnError = (error: unknown) => {
   throw error;
@@ -18,8 +19,8 @@ function countedEnd(keptBytes = 0) {
   return { end: { finishAgain, keptBytes }, calls };
 }
 
-test("an end is asked about for five seconds, then forgotten", () => {
-  const recent = createRecentEnds(failOnError);
+test("an end is asked about for as long as the store may lose it, then forgotten", () => {
+  const recent = createRecentEnds(UNSAFE_MS, failOnError);
   const { end } = countedEnd();
   recent.add(claim("a"), end);
   recent.settle(performance.now(), []);
@@ -28,8 +29,16 @@ test("an end is asked about for five seconds, then forgotten", () => {
   expect(recent.claims()).toEqual([]);
 });
 
+test("where the store loses nothing an end is asked about once at most", async () => {
+  const recent = createRecentEnds(0, failOnError);
+  recent.add(claim("a"), countedEnd().end);
+  await Bun.sleep(1);
+  recent.settle(performance.now(), []);
+  expect(recent.claims()).toEqual([]);
+});
+
 test("an end that the store has forgotten is made again, once at a time, and kept for as long again", async () => {
-  const recent = createRecentEnds(failOnError);
+  const recent = createRecentEnds(UNSAFE_MS, failOnError);
   const { end, calls } = countedEnd();
   recent.add(claim("a"), end);
   recent.settle(performance.now(), [claim("a"), { id: "a", epoch: 6 }]);
@@ -45,7 +54,7 @@ test("an end that the store has forgotten is made again, once at a time, and kep
 
 test("an end that cannot be made again is reported, and asked about again", async () => {
   const errors: unknown[] = [];
-  const recent = createRecentEnds((error) => errors.push(error));
+  const recent = createRecentEnds(UNSAFE_MS, (error) => errors.push(error));
   const { end, calls } = countedEnd();
   recent.add(claim("a"), end);
   recent.settle(performance.now(), [claim("a")]);
@@ -56,10 +65,10 @@ test("an end that cannot be made again is reported, and asked about again", asyn
 });
 
 test("what is kept is bounded in number and bytes; the oldest goes first", () => {
-  const many = createRecentEnds(failOnError);
+  const many = createRecentEnds(UNSAFE_MS, failOnError);
   for (let index = 0; index < 1_001; index += 1) many.add(claim(String(index)), countedEnd().end);
   expect([many.claims().length, many.claims()[0]?.id]).toEqual([1_000, "1"]);
-  const large = createRecentEnds(failOnError);
+  const large = createRecentEnds(UNSAFE_MS, failOnError);
   for (const id of ["a", "b", "c"]) large.add(claim(id), countedEnd(12 * MIB).end);
   expect(large.claims().map(({ id }) => id)).toEqual(["b", "c"]);
 });

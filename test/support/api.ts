@@ -32,7 +32,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     reasonsNotReady: () => [],
     storeStats: () => workshop.store.stats(),
     slots: () => null,
-    streams: new OpenStreams(100),
+    streams: new OpenStreams(100, new AbortController().signal),
     metrics: () => Promise.resolve(""),
     onAnswer: () => undefined,
     specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"] },
@@ -40,7 +40,6 @@ export async function openApi(): Promise<ApiUnderTest> {
     callers: { apiKeys: [], allowedHosts: [], corsOrigins: [] },
     heartbeatMs: 15_000,
     draining: new AbortController().signal,
-    closing: new AbortController().signal,
     log,
   };
   return {

@@ -22,12 +22,15 @@ export async function append(
   return answer === STORED ? { kind: "stored" } : { kind: "behind", lastSeq: Number(answer) };
 }
 
-/** Of one reply. */
-const MAX_PAGE_ENTRIES = 512;
+/** Of one reply: 4 MiB where all are full (ENTRY_MAX_BYTES). */
+const MAX_PAGE_ENTRIES = 64;
+/** What was seen tells little of what follows: a log begins with a marker of a few bytes, and a program may be quiet before a flood. */
+const MAX_GROWTH = 4;
 
 /**
- * Store.readLog. Entries are 64 KiB at most, and often far smaller, and only the server knows: so the first is fetched
- * alone, and then as many as fit if all are like those seen so far. A reply is never larger than what it is asked for.
+ * Store.readLog. How large entries are only the server knows, and most take far less than they may: so the first is fetched
+ * alone, and then as many as fit if all are like those seen so far, but never many times more than were seen. A reply may be
+ * larger than its page, by no more than MAX_PAGE_ENTRIES full entries.
  */
 export async function readLog(
   context: Context,
@@ -47,7 +50,7 @@ export async function readLog(
     }
     if (page.length < count) return entries;
     const room = Math.floor((request.maxBytes - bytes) / (bytes / entries.length));
-    count = Math.min(room, MAX_PAGE_ENTRIES);
+    count = Math.min(room, MAX_GROWTH * entries.length, MAX_PAGE_ENTRIES);
   }
   return entries;
 }

@@ -57,10 +57,17 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Store>
   return storeOf({ data, keys, timing, grace: new RestartGrace(data, keys) }, doorbell, tail);
 }
 
+/**
+ * With appendfsync everysec Redis puts its file on the disk once a second, and while that takes long keeps back up to two more
+ * (redis/src/aof.c, flushAppendOnlyFile); and some for the clock.
+ */
+const UNSAFE_MS = 5_000;
+
 /** The port's members, each in the file of its moment of a job's life. */
 function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
   return {
     kind: "redis",
+    unsafeMs: UNSAFE_MS,
     submit: async (job) => await submit(context, job),
     submitOnce: async (request) => await submitOnce(context, request),
     findSubmitted: async (key) => await findSubmitted(context, key),

@@ -1,5 +1,6 @@
 import {
   compareEntryIds,
+  ENTRY_MAX_BYTES,
   type EntryId,
   entryIdAfter,
   entryMemoryBytes,
@@ -7,8 +8,8 @@ import {
 } from "../../jobs/log-entry.ts";
 import type { ReadLogRequest } from "../store.ts";
 
-/** Of each log: what may be committed together. The worker keeps more than this of what it has sent, the same bytes. */
-const MAX_BYTES = 640 * 1024;
+/** Of each log: more than what is committed together, which are eight full entries (logs/collect.ts). */
+const MAX_BYTES = 10 * ENTRY_MAX_BYTES;
 
 interface Recent {
   entries: LogEntry[];

@@ -91,6 +91,8 @@ function stored(row: RecordRow | undefined): JobRecord {
 /** Translates between the port and the two threads, and wakes whoever waits for what a call has done. */
 class SqliteStore implements Store {
   readonly kind = "sqlite";
+  /** What is acknowledged is on the disk (synchronous=FULL). */
+  readonly unsafeMs = 0;
   readonly #writer: ThreadLink<Writes>;
   readonly #reader: ThreadLink<Reads>;
   readonly #tail: LogTail;

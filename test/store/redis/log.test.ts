@@ -1,5 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import type { Frame } from "../../../src/jobs/log-entry.ts";
+import {
+  ENTRY_MAX_BYTES,
+  type Frame,
+  FULL_ENTRY_MEMORY_BYTES,
+} from "../../../src/jobs/log-entry.ts";
 import {
   appendText,
   claimAny,
@@ -143,6 +147,28 @@ describe.skipIf(!hasRedisServer())("a log in Redis", () => {
       });
       expect(entry).toEqual({ epoch: lease.epoch, seq, kind: "frames", frames });
     }
+  });
+
+  test("a page costs little more than itself, also where a log becomes large all of a sudden", async () => {
+    const store = await fixture.open();
+    const lease = await runningJob(store);
+    const full = "x".repeat(ENTRY_MAX_BYTES);
+    const maxBytes = 4 * FULL_ENTRY_MEMORY_BYTES;
+    /** What the server sends for the page that begins at `seq`. */
+    const replyBytes = async (seq: number) => {
+      const sent = async () =>
+        Number(/total_net_output_bytes:(\d+)/.exec(await fixture.raw().info("stats"))?.[1]);
+      const [first, before] = [await sent(), await sent()];
+      await store.readLog({ id: lease.id, from: { epoch: lease.epoch, seq }, maxBytes });
+      // Less the answer to the last question, which is as long as that to the first.
+      return (await sent()) - before - (before - first);
+    };
+    for (let seq = 1; seq <= 100; seq += 1) await appendText(store, lease, { seq, text: full });
+    // The marker of the attempt, and then as many as it is thought to tell of.
+    expect(await replyBytes(0)).toBeLessThan(6 * ENTRY_MAX_BYTES);
+    for (let seq = 101; seq <= 200; seq += 1) await appendText(store, lease, { seq, text: "y" });
+    for (let seq = 201; seq <= 300; seq += 1) await appendText(store, lease, { seq, text: full });
+    expect(await replyBytes(101)).toBeLessThan(66 * ENTRY_MAX_BYTES);
   });
 
   test("Redis itself refuses an older epoch", async () => {
