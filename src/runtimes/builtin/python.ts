@@ -3,16 +3,38 @@ import { basename, dirname, join } from "node:path";
 import type { ReadOnlyMount } from "../../sandbox/sandbox.ts";
 import { asGiven, isOfSystem, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
-import { hasVariable, supportPath } from "./support.ts";
+import { hasVariable, keepCompiled, supportPath } from "./support.ts";
+
+/**
+ * Leaves what Python is to load at its start as this version compiles it: each job would do that again. It is not to be
+ * compared with its source when it is loaded (PEP 552), which comes from the same hand. Where it cannot be made, jobs do
+ * without it.
+ */
+const TRIAL = `import os, platform, ssl, sqlite3, sys, zlib
+print(platform.python_version())
+try:
+    import py_compile
+    for name in ("sitecustomize", "job_runner_wait"):
+        py_compile.compile(
+            os.path.join(sys.argv[1], name + ".py"),
+            f"{name}.{sys.implementation.cache_tag}.pyc",
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+except Exception as error:
+    print(error, file=sys.stderr)
+`;
 
 /** CPython 3: every minor version is a runtime of its own. */
 export const python: Language = {
   extensions: [".py"],
   defaultAliases: ["python3", "python"],
-  trial: {
+  trial: (supportDirectory) => ({
     entry: "trial.py",
-    source: "import platform, ssl, sqlite3, zlib\nprint(platform.python_version())\n",
-  },
+    source: TRIAL,
+    args: [supportPath(supportDirectory, "python")],
+  }),
+  keep: keepCompiled,
   candidates,
   describe({ binary, name }, supportDirectory) {
     const mounts = installationMounts(binary);
