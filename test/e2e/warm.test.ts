@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 
 import { javascriptModules } from "../programs/warm/javascript-modules.ts";
 import { javascriptRuns } from "../programs/warm/javascript-runs.ts";
+import { pythonArchives } from "../programs/warm/python-archives.ts";
 import { pythonEnds } from "../programs/warm/python-ends.ts";
 import { pythonLibraries } from "../programs/warm/python-libraries.ts";
 import { pythonLimits } from "../programs/warm/python-limits.ts";
@@ -27,6 +28,7 @@ const PROGRAMS: readonly WarmProgram[] = [
   ...pythonEnds,
   ...pythonLibraries,
   ...pythonModules,
+  ...pythonArchives,
   ...pythonLimits,
   ...javascriptModules,
   ...javascriptRuns,

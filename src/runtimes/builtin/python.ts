@@ -56,11 +56,18 @@ export const python: Language = {
       env,
       // What else it could not honour job_runner_wait.py sees for itself.
       interpreterFor: ({ entry, env: jobEnv }) =>
-        hasVariable(jobEnv, /^PYTHON/) ? null : { argv: argv(entry, []), env: env({}) },
+        hasVariable(jobEnv, /^PYTHON/) || !isSource(entry)
+          ? null
+          : { argv: argv(entry, []), env: env({}) },
     };
   },
 };
 const REAL_NAME = /^python3\.\d+$/;
+
+/** Anything else that Python runs may be an archive, whose modules what has been loaded ahead would hide. */
+function isSource(entry: string): boolean {
+  return entry.toLowerCase().endsWith(".py");
+}
 
 /**
  * What guests must see of an installation at `<prefix>/bin/python3.N`: the binary, its library and its shared object, and
