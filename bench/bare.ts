@@ -1,9 +1,8 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readlinkSync } from "node:fs";
 import { extname } from "node:path";
 
 import { MIB } from "../src/jobs/limits.ts";
 import { openFilledFile } from "../src/platform/pipe.ts";
-import { encodeBubblewrapArguments } from "../src/sandbox/bubblewrap-arguments.ts";
 import type { GuestRoot } from "../src/sandbox/guest-root.ts";
 import type { ReadOnlyMount } from "../src/sandbox/sandbox.ts";
 import { seccompFilter } from "../src/sandbox/seccomp.ts";
@@ -80,18 +79,20 @@ export interface BareProgram {
   readonly expected: string;
 }
 
-/** bubblewrap with the arguments and the system call filter of a job, but no supervisor, no cgroup, no files in or out. */
+/**
+ * bubblewrap with a job's system call filter, but no supervisor, no cgroup, no files in or out. The filter is the one of a
+ * job in a cgroup, on any machine: without cgroups it refuses a few calls more, which costs nothing where they are not made.
+ */
 export function bareBubblewrap(root: GuestRoot, program: BareProgram): () => Promise<void> {
   const filter = seccompFilter(process.arch, { isMemoryCounted: true });
   if (filter === null) throw new Error("There is no system call filter for this machine");
   const guestPath = `/main${extname(program.path)}`;
-  const options = encodeBubblewrapArguments({
-    root,
-    mounts: [...program.mounts, { hostPath: program.path, guestPath }],
-    diskBytes: DISK_BYTES,
-    statusFd: STATUS_FD,
-    seccompFd: SECCOMP_FD,
-  });
+  const mounts = [...program.mounts, { hostPath: program.path, guestPath }];
+  const options = Buffer.from(
+    referenceArguments(root, mounts)
+      .map((each) => `${each}\0`)
+      .join(""),
+  );
   const argv = [BWRAP, "--args", String(ARGS_FD), "--", program.binary, guestPath];
   return async () => {
     // Each run reads them from their beginning.
@@ -102,4 +103,36 @@ export function bareBubblewrap(root: GuestRoot, program: BareProgram): () => Pro
       for (const fd of fds) closeSync(fd);
     }
   };
+}
+
+/**
+ * What a sandbox needs at the least, and the yardstick: written down here and not taken from the service, whose own
+ * arguments (bubblewrap-arguments.ts) may become more or fewer without it. Of `root` it has /etc alone.
+ */
+function referenceArguments(root: GuestRoot, mounts: readonly ReadOnlyMount[]): readonly string[] {
+  return [
+    ["--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"],
+    ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net"],
+    ["--hostname", "sandbox", "--new-session", "--die-with-parent", "--as-pid-1"],
+    ["--cap-drop", "ALL", "--clearenv"],
+    ["--setenv", "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    ["--setenv", "HOME", "/work", "--setenv", "LANG", "C.UTF-8", "--setenv", "TMPDIR", "/tmp"],
+    ["--ro-bind", "/usr", "/usr", ...["/bin", "/sbin", "/lib", "/lib64"].flatMap(partOfUsr)],
+    ["--ro-bind", root.etc, "/etc", "--proc", "/proc", "--dev", "/dev"],
+    ["--size", String(64 * MIB), "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
+    ["--size", String(DISK_BYTES), "--perms", "1777", "--tmpfs", "/tmp"],
+    ["--size", String(DISK_BYTES), "--tmpfs", "/work"],
+    mounts.flatMap(({ hostPath, guestPath = hostPath }) => ["--ro-bind", hostPath, guestPath]),
+    ["--remount-ro", "/", "--chdir", "/work"],
+    ["--seccomp", String(SECCOMP_FD), "--json-status-fd", String(STATUS_FD)],
+  ].flat();
+}
+
+/** With a merged /usr a link into it, else a directory of its own, or nothing. */
+function partOfUsr(path: string): readonly string[] {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return [];
+  return stat.isSymbolicLink()
+    ? ["--symlink", readlinkSync(path), path]
+    : ["--ro-bind", path, path];
 }

@@ -13,7 +13,7 @@ import { measure, quantile, type Results, timed } from "./measure.ts";
 
 /*
  * What a cold sandbox costs as a whole: supervisor, limits, system call filter, cgroup, files in and out, everything taken
- * down again; against the bare bubblewrap with the same arguments and filter running the same Python. Alternating, in one
+ * down again; against the bare bubblewrap with the same filter running the same Python. Alternating, in one
  * run, so that a busy machine is busy for both.
  *
  *   bun run bench/cold-sandbox.ts [ROUNDS]

@@ -9,7 +9,7 @@ import {
 import { HELLO, type HelloProgram, helloPrograms } from "./hello.ts";
 import { HttpConnection } from "./http-connection.ts";
 import { runJob, submitRequest } from "./job-client.ts";
-import { measure, quantile, type Results, timed } from "./measure.ts";
+import { measure, type Pace, quantile, type Results, timed, WARM_UP_ROUNDS } from "./measure.ts";
 import type { Row, Target } from "./table.ts";
 
 /*
@@ -46,22 +46,20 @@ async function measureAll(
 ): Promise<readonly Row[]> {
   const rows: Row[] = [];
   for (const program of programs) {
-    const rounds = bench.isQuick ? 3 : program.language === "python" ? 150 : 40;
-    const results = await measureProgram(program, deployment.service.url, rounds);
+    const rounds = bench.isQuick ? 2 : program.language === "python" ? 150 : 40;
+    const warmUpRounds = bench.isQuick ? 1 : WARM_UP_ROUNDS;
+    const pace = { rounds, warmUpRounds, slotMs: SLOT_MS };
+    const results = await measureProgram(program, deployment.service.url, pace);
     rows.push(...rowsOf(program, results, { store: deployment.store, pool }));
   }
   return rows;
 }
 
-async function measureProgram(
-  program: HelloProgram,
-  url: string,
-  rounds: number,
-): Promise<Results> {
+async function measureProgram(program: HelloProgram, url: string, pace: Pace): Promise<Results> {
   const connection = await HttpConnection.open(url);
   const request = submitRequest(url, program.job);
   try {
-    return await measure({ rounds, slotMs: SLOT_MS }, [
+    return await measure(pace, [
       timed("bare", program.runBare),
       async () => ({ ...(await runJob(connection, request, HELLO)) }),
     ]);

@@ -73,8 +73,8 @@ export async function measureLogRate(bench: Bench): Promise<readonly Row[]> {
         ...rateRows(rates, { store, pipe, megabytes: (blocks * BLOCK_BYTES) / MEGABYTE }),
         {
           what: `memory that this takes of the service at most, ${store}`,
-          unit: "MiB",
-          value: memory.growthBytes() / (1024 * 1024),
+          unit: "MB",
+          value: memory.growthBytes() / MEGABYTE,
           targets: [{ of: "value", atMost: 64 }],
         },
       ]);

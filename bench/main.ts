@@ -18,7 +18,7 @@ import { measureThroughput } from "./throughput.ts";
 /*
  * What this service costs, as ratios against a yardstick that is measured in the same run:
  *   bun run bench [--only latency,throughput] [--quick] [--write]
- * --quick tries every line with a few rounds; --write keeps the table in results.md. The whole of it takes about seven
+ * --quick tries every line with a few rounds; --write keeps the table in results.md. The whole of it takes about eight
  * minutes, and wants the machine for itself.
  */
 

@@ -15,7 +15,7 @@ export interface Pace {
   readonly slotMs?: number;
 }
 
-const WARM_UP_ROUNDS = 5;
+export const WARM_UP_ROUNDS = 5;
 
 /**
  * Runs the subjects one after the other, again and again, so that a busy machine is busy for all of them.

@@ -1,26 +1,24 @@
 import { residentBytes } from "../test/faults/memory.ts";
-import { Scrape } from "../test/support/prometheus-text.ts";
 import { startBareServer } from "./bare-server.ts";
 import type { Bench } from "./bench.ts";
+import { calm } from "./calm.ts";
 import { type Deployment, startDeployment, storesHere, withDeployments } from "./deployment.ts";
 import { HELLO } from "./hello.ts";
 import { HttpConnection } from "./http-connection.ts";
 import { runJob, submitRequest } from "./job-client.ts";
-import { descendantsOf, proportionalBytes } from "./process-use.ts";
+import { childrenOf, descendantsOf, nameOf, proportionalBytes } from "./process-use.ts";
 import type { Row } from "./table.ts";
 
 /*
  * What the service takes while nobody asks for anything: its own process before the first job (RSS), and, after some Python
- * jobs, each sandbox that waits for the next one. Of processes that share their libraries each has its part (PSS).
+ * jobs, each sandbox in which a Python waits for the next one. Of processes that share their libraries each has its part
+ * (PSS).
  */
 
 const ENTRY = "hello.py";
 const JOB = { spec: { entry: ENTRY }, files: { [ENTRY]: `print("${HELLO}")\n` } };
 /** Enough for the service to have learned what comes. */
 const JOBS = 10;
-/** What is started ahead is complete when nothing has been added for so long. */
-const CALM_MS = 1_500;
-const LOOK_EVERY_MS = 100;
 const MEBIBYTE = 1024 * 1024;
 
 export async function measureMemory(bench: Bench): Promise<readonly Row[]> {
@@ -66,26 +64,14 @@ async function idlePythonBytes(bench: Bench): Promise<number> {
   return bytes;
 }
 
-/** By each sandbox that waits after some jobs. NaN where none does. */
+/** By each sandbox in which, after some jobs, a Python waits: there may be others with nothing in them. NaN where none does. */
 async function waitingBytes({ service: { url, pid } }: Deployment): Promise<number> {
-  const withoutBytes = proportionalBytes(descendantsOf(pid));
   const connection = await HttpConnection.open(url);
   for (let job = 0; job < JOBS; job += 1) await runJob(connection, submitRequest(url, JOB), HELLO);
   connection.close();
   await calm(pid);
-  const scrape = new Scrape(await (await fetch(`${url}/metrics`)).text());
-  const count = scrape.sum("jobrunner_waiting_sandboxes");
-  return (proportionalBytes(descendantsOf(pid)) - withoutBytes) / count;
-}
-
-/** Resolves when a service has neither started nor ended a process for a while. */
-async function calm(pid: number): Promise<void> {
-  let before = "";
-  let calmSinceMs = performance.now();
-  while (performance.now() - calmSinceMs < CALM_MS) {
-    const now = descendantsOf(pid).join(" ");
-    if (now !== before) calmSinceMs = performance.now();
-    before = now;
-    await Bun.sleep(LOOK_EVERY_MS);
-  }
+  const withPython = childrenOf(pid)
+    .map((sandbox) => [sandbox, ...descendantsOf(sandbox)])
+    .filter((pids) => pids.some((each) => nameOf(each).startsWith("python")));
+  return proportionalBytes(withPython.flat()) / withPython.length;
 }

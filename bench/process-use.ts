@@ -53,10 +53,18 @@ function cpuFields(pid: number): readonly number[] {
 
 /** All processes below one, as they are now. */
 export function descendantsOf(pid: number): readonly number[] {
-  const children = threadsOf(pid).flatMap((thread) =>
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+export function childrenOf(pid: number): readonly number[] {
+  return threadsOf(pid).flatMap((thread) =>
     ofProcess(pid, `task/${thread}/children`).split(" ").filter(Boolean).map(Number),
   );
-  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Of the program that it runs, at most 15 bytes of it. */
+export function nameOf(pid: number): string {
+  return ofProcess(pid, "comm").trim();
 }
 
 function threadsOf(pid: number): readonly string[] {

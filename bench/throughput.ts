@@ -2,6 +2,7 @@ import { join } from "node:path";
 
 import { bareBubblewrap } from "./bare.ts";
 import type { Bench } from "./bench.ts";
+import { calm } from "./calm.ts";
 import { type Deployment, startDeployment, storesHere, withDeployments } from "./deployment.ts";
 import { HELLO } from "./hello.ts";
 import { openConnections, runJob, submitRequest } from "./job-client.ts";
@@ -13,6 +14,10 @@ import type { Row } from "./table.ts";
  * How many small Python jobs a second: each client sends its next one as soon as it has the `end` of the one before. The
  * yardstick does the same with bubblewrap and Python alone, in turns of seconds. And where the CPU time goes, at the
  * concurrency that the targets are about.
+ *
+ * A turn begins when every service is calm, so that none takes time from the others. It then has its sandboxes ahead, at
+ * most as many as jobs run at once, which is what the first jobs of a busy time find: they are in the rate. What it costs
+ * to start as many again is not, since that is after the turn, but it is in the CPU time.
  */
 
 const CLIENTS = [1, 8, 32] as const;
@@ -48,7 +53,7 @@ interface Turn {
 interface JobCpu {
   readonly service: CpuTime;
   readonly redis: CpuTime;
-  /** Of the programs, and of all that makes their sandboxes. */
+  /** Of the programs, and of all that makes their sandboxes, those for later jobs among them. */
   readonly guests: CpuTime;
   readonly client: CpuTime;
 }
@@ -97,19 +102,23 @@ async function measureAt(
   );
 }
 
+/** Ends when the service is calm again, so that what it does after its last job is its own and not the next one's. */
 async function takeTurn(
   deployment: Deployment | null,
   run: () => Promise<LoopResult>,
 ): Promise<Turn> {
-  const read = (): JobCpu => ({
+  const read = () => ({
     service: deployment === null ? NO_CPU : cpuOf(deployment.service.pid),
     redis: deployment?.redis == null ? NO_CPU : cpuOf(deployment.redis.pid()),
-    // Bare programs are the bench's own children, as the services are: those do nothing meanwhile.
+    // Bare programs are the bench's own children, as the services are: those are calm meanwhile.
     guests: cpuBelow(deployment === null ? process.pid : deployment.service.pid),
-    client: cpuOf(process.pid),
   });
   const before = read();
+  const clientBefore = cpuOf(process.pid);
   const loop = await run();
+  // Before the looks at whether it is calm, which are no part of a client.
+  const client = cpuBetween(clientBefore, cpuOf(process.pid));
+  if (deployment !== null) await calm(deployment.service.pid);
   const after = read();
   return {
     loop,
@@ -117,7 +126,7 @@ async function takeTurn(
       service: cpuBetween(before.service, after.service),
       redis: cpuBetween(before.redis, after.redis),
       guests: cpuBetween(before.guests, after.guests),
-      client: cpuBetween(before.client, after.client),
+      client,
     },
   };
 }

@@ -88,7 +88,7 @@ async function firstUsable(
     const described = language.describe(candidate, discovery.runtimeDir);
     if (described === null) continue;
     const runtime = { ...described, version: "", aliases: [], extensions: language.extensions };
-    const version = await tryRuntime(runtime, language, discovery.sandbox);
+    const version = await tryRuntime(runtime, language, discovery);
     if (version !== null) return { candidate, runtime: { ...runtime, version } };
   }
   return null;
@@ -97,14 +97,15 @@ async function firstUsable(
 /** The version that the runtime prints as a job; null when it cannot run one. */
 async function tryRuntime(
   runtime: InstalledRuntime,
-  { trial }: Language,
-  sandbox: Sandbox,
+  language: Language,
+  { sandbox, runtimeDir }: Discovery,
 ): Promise<string | null> {
+  const trial = language.trial(runtimeDir);
   const source = new TextEncoder().encode(trial.source);
   let guest: Guest;
   try {
     guest = await sandbox.start({
-      argv: runtime.argv(trial.entry, []),
+      argv: runtime.argv(trial.entry, trial.args ?? []),
       env: runtime.env({}),
       stdin: new Uint8Array(0),
       inputs: [
@@ -137,9 +138,25 @@ async function tryRuntime(
     ]);
     const version = stdout.split("\n", 1)[0]?.trim() ?? "";
     const plausible = version !== "" && version.length <= MAX_VERSION_LENGTH;
-    return exit?.exitCode === 0 && plausible ? version : null;
+    if (exit?.exitCode !== 0 || !plausible) return null;
+    await keepFiles(guest, language, runtimeDir);
+    return version;
   } finally {
     clearTimeout(deadline);
     await guest.destroy();
+  }
+}
+
+/** Never throws: jobs run without what a trial has left for them, only slower. */
+async function keepFiles(guest: Guest, language: Language, runtimeDir: string): Promise<void> {
+  if (language.keep === undefined) return;
+  try {
+    for await (const { path, bytes } of guest.outputs()) {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of bytes) chunks.push(chunk);
+      await language.keep(runtimeDir, path, Buffer.concat(chunks));
+    }
+  } catch {
+    // It was cut off, or cannot be written.
   }
 }

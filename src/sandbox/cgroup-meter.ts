@@ -70,8 +70,9 @@ export function createCgroupMeter(
     watch(onLimit) {
       if (held === undefined) return;
       const { limits, isWarm } = held;
-      const { cpuMs, currentMemoryBytes } = cgroup.counts();
-      startMemoryBytes = isWarm ? TYPICAL_SUPERVISOR_BYTES : currentMemoryBytes;
+      const counts = cgroup.counts();
+      const { cpuMs } = counts;
+      startMemoryBytes = isWarm ? TYPICAL_SUPERVISOR_BYTES : counts.currentMemoryBytes;
       // After the program was forked: it must not inherit this.
       if (sparesFromOom(supervisorPid)) cgroup.killTogether();
       watchCpu(onLimit, cpuMs + limits.cpuSec * 1000 + CPU_GRACE_MS);

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { fewProcesses } from "../programs/warm/few-processes.ts";
 import { javascriptModules } from "../programs/warm/javascript-modules.ts";
 import { javascriptRuns } from "../programs/warm/javascript-runs.ts";
+import { pythonArchives } from "../programs/warm/python-archives.ts";
 import { pythonEnds } from "../programs/warm/python-ends.ts";
 import { pythonLibraries } from "../programs/warm/python-libraries.ts";
 import { pythonLimits } from "../programs/warm/python-limits.ts";
@@ -28,6 +29,7 @@ const PROGRAMS: readonly WarmProgram[] = [
   ...pythonEnds,
   ...pythonLibraries,
   ...pythonModules,
+  ...pythonArchives,
   ...pythonLimits,
   ...javascriptModules,
   ...javascriptRuns,
@@ -36,6 +38,8 @@ const PROGRAMS: readonly WarmProgram[] = [
 ];
 /** An interpreter waits for a name that has come up twice. */
 const MOST_RUNS = 3;
+/** Before any process of these tests. */
+const BEGUN_AT_MS = Date.now();
 
 let cold: RunningService;
 let warm: RunningService;
@@ -122,6 +126,31 @@ test("two that waited have nothing random in common", async () => {
     expect(first.length).toBeGreaterThanOrEqual(4);
     expect(first.filter((each) => second.includes(each))).toEqual([]);
   }
+});
+
+// That a program runs alike would be no wonder if its interpreter had begun anew each time. Two things tell.
+test("a program of Python runs in the interpreter that waited", async () => {
+  const program = programsOf("main.py")(
+    "whether it waited",
+    "",
+    "import gc, sys\nprint(gc.get_freeze_count() > 0, 'json' in sys.modules)",
+  );
+  expect((await run(cold.url, program)).stdout).toBe("False False\n");
+  expect((await runWarm(program)).stdout).toBe("True True\n");
+});
+
+test("a program of node runs in the interpreter that waited", async () => {
+  const program = programsOf("main.js")(
+    "whether it waited",
+    "",
+    "console.log(performance.timeOrigin)",
+  );
+  const beforeColdMs = Date.now();
+  expect(Number((await run(cold.url, program)).stdout)).toBeGreaterThan(beforeColdMs);
+  await runWarm(program);
+  await poolIsFull(warm.url);
+  const beforeWarmMs = Date.now();
+  expect(Number((await run(warm.url, program)).stdout)).toBeWithin(BEGUN_AT_MS, beforeWarmMs);
 });
 
 describe("a program cannot tell whether it waited:", () => {

@@ -144,6 +144,23 @@ const MUTANTS: readonly Mutant[] = [
     rows: ["after spawn, before the first byte"],
   },
   {
+    name: "sandboxes that wait outlive their worker",
+    // As above: one thing is the same, and the other one's part is what happens before there is a job.
+    edits: [
+      {
+        file: "src/sandbox/bubblewrap-arguments.ts",
+        takeOut: '["--new-session", "--die-with-parent", "--as-pid-1"]',
+        putIn: '["--new-session", "--as-pid-1"]',
+      },
+      {
+        file: "src/sandbox/supervisor.pl",
+        takeOut: "exit 125 if !$got;",
+        putIn: "sleep 1 if !$got;",
+      },
+    ],
+    rows: ["while sandboxes wait for jobs"],
+  },
+  {
     name: "a drain puts a job to the end of the queue",
     edits: [
       {

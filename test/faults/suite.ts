@@ -14,7 +14,8 @@ import type { Row } from "./trial.ts";
 
 /*
  * What is injected, and where:
- *   worker-death   kill -9 at every step of a worker's life, until a job's budget is spent; SIGSTOP until it is replaced
+ *   worker-death   kill -9 at every step of a worker's life, until a job's budget is spent, while sandboxes wait for jobs;
+ *                  SIGSTOP until it is replaced
  *   api-death      kill -9 of the API during an upload, around the store's answer, under streams, with inline jobs
  *   redis-death    kill -9, host crash, SIGSTOP, CLIENT PAUSE, SCRIPT FLUSH, an outage that holds a program back
  *   redis-full     maxmemory, alone and with a worker's death; MISCONF

@@ -19,7 +19,7 @@ import {
 import { isRoot } from "../support/set-ups.ts";
 import { checkJob, type Expected } from "./checker.ts";
 import { follow, type SeenEvent } from "./follower.ts";
-import { type GuestProcess, guestsOf } from "./guest-processes.ts";
+import { type GuestProcess, guestsOf, runtimeDirectoryOf, sandboxedBy } from "./guest-processes.ts";
 import { createOracle, type Oracle, type OracleOptions } from "./oracle.ts";
 import type { Random } from "./random.ts";
 import { Violation } from "./violation.ts";
@@ -63,6 +63,8 @@ export class World {
   readonly #port: number;
   readonly #options: WorldOptions & { readonly leaseMs: number };
   readonly #processes: Process[] = [];
+  /** The runtime directories of those that have ended. */
+  readonly #abandoned: string[] = [];
   readonly #jobIds = new Set<string>();
   readonly #closers: (() => Promise<void>)[] = [];
 
@@ -103,8 +105,7 @@ export class World {
       env: { PORT: String(this.#port), ...this.#env(), INLINE_WORKER: inline ? "1" : "0", ...env },
       ...(startAs !== undefined && { startAs }),
     });
-    this.#processes.push(api);
-    return api;
+    return this.#watch(api);
   }
 
   /** A worker, as one of this machine, or (root only) as one whose death no other can see. */
@@ -119,8 +120,14 @@ export class World {
       env: { ...this.#env(), ...env },
       startAs: { prefix: isRemote && isRoot ? elsewhere : [], root: ROOT, bun: process.execPath },
     });
-    this.#processes.push(worker);
-    return worker;
+    return this.#watch(worker);
+  }
+
+  #watch<P extends Process>(process: P): P {
+    this.#processes.push(process);
+    const directory = runtimeDirectoryOf(process.pid);
+    if (directory !== null) void process.exited.then(() => this.#abandoned.push(directory));
+    return process;
   }
 
   #env(): Readonly<Record<string, string>> {
@@ -222,11 +229,11 @@ export class World {
       .join("");
   }
 
-  /** Processes of jobs; none may be left `withinMs` after what ran them has died. */
+  /** Processes of jobs, and in sandboxes of who has ended; none may be left `withinMs` after what ran them has died. */
   async expectNoGuests(withinMs = ORPHAN_MS): Promise<void> {
     const endsAtMs = performance.now() + withinMs;
     for (;;) {
-      const left = this.guests();
+      const left = [...this.guests(), ...sandboxedBy(this.#abandoned)];
       if (left.length === 0) return;
       if (performance.now() > endsAtMs)
         throw new Violation("orphan", `${JSON.stringify(left)} are left after ${withinMs} ms`);

@@ -4,6 +4,8 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -28,6 +30,51 @@ test("what every machine of this project has is found, with versions, in a secon
   const [python] = found.filter(({ aliases }) => aliases.includes("python3"));
   expect(python!.version).toStartWith(`${python!.name.slice("python".length)}.`);
   expect(python!.aliases).toEqual(["python3", "python"]);
+});
+
+describe("what each version of Python loads at its start", () => {
+  const folder = join(runtimes.runtimeDir, "python", "__pycache__");
+  const contents = () =>
+    Object.fromEntries(
+      readdirSync(folder).map((name) => [name, readFileSync(join(folder, name)).toBase64()]),
+    );
+  const run = (source: string, env = {}) =>
+    runtimes.run({ runtime: "python3", entry: "main.py", files: { "main.py": source }, env });
+
+  test("is compiled for it, and not compared with its source", async () => {
+    const versions = runtimes.all().filter(({ name }) => name.startsWith("python3."));
+    const tags = versions.map(({ name }) => name.replace("python3.", "cpython-3"));
+    const names = ["sitecustomize", "job_runner_wait"];
+    expect(Object.keys(contents()).toSorted()).toEqual(
+      tags.flatMap((tag) => names.map((name) => `${name}.${tag}.pyc`)).toSorted(),
+    );
+    // Behind the magic number the flags of PEP 552: by a hash, which nobody checks.
+    for (const name of Object.keys(contents()))
+      expect(readFileSync(join(folder, name)).readUInt32LE(4)).toBe(1);
+    const { stderr } = await run("", { PYTHONVERBOSE: "1" });
+    expect(stderr).toContain(`code object from '${folder}/sitecustomize.`);
+  });
+
+  test("no job can write", async () => {
+    const before = contents();
+    const { stdout } = await run(`import os
+for name in [*os.listdir("${folder}"), "made.pyc"]:
+    try: open("${folder}/" + name, "r+b" if name != "made.pyc" else "xb")
+    except OSError as error: print("refused")
+try: os.rename("${folder}", "${folder}-2")
+except OSError: print("refused")
+`);
+    expect(stdout).toBe("refused\n".repeat(Object.keys(before).length + 2));
+    expect(contents()).toEqual(before);
+  });
+
+  test("is made again with the next discovery, and a job runs without it", async () => {
+    const before = contents();
+    rmSync(folder, { recursive: true });
+    expect(await run("print('hello')")).toMatchObject({ stdout: "hello\n", stderr: "" });
+    await runtimes.discover();
+    expect(contents()).toEqual(before);
+  });
 });
 
 describe("hello under the default limits", () => {

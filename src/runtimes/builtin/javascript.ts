@@ -21,7 +21,7 @@ const NODE_WAITING_THREADS = 10;
 export const node: Language = {
   extensions: [".js", ".mjs", ".cjs"],
   defaultAliases: [],
-  trial: { entry: "trial.mjs", source: VERSION_SOURCE("process.versions.node") },
+  trial: () => ({ entry: "trial.mjs", source: VERSION_SOURCE("process.versions.node") }),
   candidates: (places) =>
     candidates(places, "node", [
       ".nvm/versions/node",
@@ -62,7 +62,7 @@ const DENO_RESERVE_BYTES = 512 * MIB;
 export const bun: Language = {
   extensions: [".ts", ".tsx", ".jsx", ".mts", ".cts", ".js", ".mjs", ".cjs"],
   defaultAliases: [],
-  trial: { entry: "trial.ts", source: VERSION_SOURCE("Bun.version as string") },
+  trial: () => ({ entry: "trial.ts", source: VERSION_SOURCE("Bun.version as string") }),
   candidates: (places) =>
     candidates(places, "bun", [".local/share/mise/installs/bun", ".asdf/installs/bun"]),
   describe: ({ binary, name }) => ({
@@ -80,7 +80,7 @@ export const bun: Language = {
 export const deno: Language = {
   extensions: [".ts", ".tsx", ".jsx", ".mts", ".js", ".mjs"],
   defaultAliases: [],
-  trial: { entry: "trial.ts", source: VERSION_SOURCE("Deno.version.deno as string") },
+  trial: () => ({ entry: "trial.ts", source: VERSION_SOURCE("Deno.version.deno as string") }),
   candidates: (places) =>
     candidates(places, "deno", [".local/share/mise/installs/deno", ".asdf/installs/deno"]),
   describe: ({ binary, name }) => ({

@@ -26,10 +26,31 @@ def _receive(channel):
         job += part
 
 
-def _is_hidden():
-    """Whether what is loaded already would hide a file of the job, below the program too: it may add any folder to its path."""
+# Python imports from them as it does from a folder.
+_ARCHIVES = (".zip", ".pyz", ".egg", ".whl")
+
+
+def _is_archive(path):
+    """Whether it ends like a zip, by which Python tells one whatever it is called: a record of 22 bytes, with a comment of up
+    to 65535 behind it.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - 22 - 65535, 0))
+            return b"PK\5\6" in file.read()
+    except OSError:
+        # A fresh interpreter says what is wrong with it.
+        return True
+
+
+def _is_hidden(program):
+    """Whether what is loaded already would hide a module of the job: below the program too, which may add any folder to its
+    path, and in an archive, into which nobody looks here.
+    """
     of_the_job = [name for _, folders, files in os.walk(".") for name in folders + files]
-    if any(name.partition(".")[0] in sys.modules for name in of_the_job):
+    if any(name.partition(".")[0] in sys.modules or name.lower().endswith(_ARCHIVES) for name in of_the_job):
+        return True
+    if _is_archive(program):
         return True
     user_site = getattr(sys.modules.get("site"), "USER_SITE", None)
     return bool(user_site) and os.path.isdir(user_site)
@@ -58,7 +79,7 @@ def wait_for_job():
     for variable in fields[1 + count :]:
         name, _, value = variable.partition(b"=")
         os.environb[name] = value
-    if _is_hidden():
+    if _is_hidden(argv[1]):
         os.execve(argv[0], argv, os.environ)
     sys.argv[:] = argv[1:]
     if hasattr(sys, "orig_argv"):

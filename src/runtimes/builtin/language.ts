@@ -17,12 +17,22 @@ export interface Candidate {
   readonly isDefault: boolean;
 }
 
+/** A program that is run once, before any job, and whose first line of output is the runtime's version. */
+interface Trial {
+  readonly entry: string;
+  readonly source: string;
+  readonly args?: readonly string[];
+}
+
 /** A language as one file of builtin/ knows it. */
 export interface Language {
   /** Possible programs, best first. Only looks; runs nothing. */
   candidates(places: HostPlaces): Promise<readonly Candidate[]>;
-  /** A program whose first line of output is the runtime's version. */
-  readonly trial: { readonly entry: string; readonly source: string };
+  trial(supportDirectory: string): Trial;
+  /**
+   * Called for each file that the trial has left in its working directory, by its path there. Absent: they are of no use.
+   */
+  keep?(supportDirectory: string, path: string, bytes: Uint8Array): Promise<void>;
   /**
    * How jobs run with it; null when guests could only see it together with what they must not see. `supportDirectory`
    * holds this service's own files for guests.

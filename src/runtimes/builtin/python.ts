@@ -3,16 +3,38 @@ import { basename, dirname, join } from "node:path";
 import type { ReadOnlyMount } from "../../sandbox/sandbox.ts";
 import { asGiven, isOfSystem, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
-import { hasVariable, supportPath } from "./support.ts";
+import { hasVariable, keepCompiled, supportPath } from "./support.ts";
+
+/**
+ * Leaves what Python is to load at its start as this version compiles it: each job would do that again. It is not to be
+ * compared with its source when it is loaded (PEP 552), which comes from the same hand. Where it cannot be made, jobs do
+ * without it.
+ */
+const TRIAL = `import os, platform, ssl, sqlite3, sys, zlib
+print(platform.python_version())
+try:
+    import py_compile
+    for name in ("sitecustomize", "job_runner_wait"):
+        py_compile.compile(
+            os.path.join(sys.argv[1], name + ".py"),
+            f"{name}.{sys.implementation.cache_tag}.pyc",
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+except Exception as error:
+    print(error, file=sys.stderr)
+`;
 
 /** CPython 3: every minor version is a runtime of its own. */
 export const python: Language = {
   extensions: [".py"],
   defaultAliases: ["python3", "python"],
-  trial: {
+  trial: (supportDirectory) => ({
     entry: "trial.py",
-    source: "import platform, ssl, sqlite3, zlib\nprint(platform.python_version())\n",
-  },
+    source: TRIAL,
+    args: [supportPath(supportDirectory, "python")],
+  }),
+  keep: keepCompiled,
   candidates,
   describe({ binary, name }, supportDirectory) {
     const mounts = installationMounts(binary);
@@ -34,11 +56,18 @@ export const python: Language = {
       env,
       // What else it could not honour job_runner_wait.py sees for itself.
       interpreterFor: ({ entry, env: jobEnv }) =>
-        hasVariable(jobEnv, /^PYTHON/) ? null : { argv: argv(entry, []), env: env({}) },
+        hasVariable(jobEnv, /^PYTHON/) || !isSource(entry)
+          ? null
+          : { argv: argv(entry, []), env: env({}) },
     };
   },
 };
 const REAL_NAME = /^python3\.\d+$/;
+
+/** Anything else that Python runs may be an archive, whose modules what has been loaded ahead would hide. */
+function isSource(entry: string): boolean {
+  return entry.toLowerCase().endsWith(".py");
+}
 
 /**
  * What guests must see of an installation at `<prefix>/bin/python3.N`: the binary, its library and its shared object, and

@@ -28,7 +28,7 @@ function shell(options: {
   return {
     extensions,
     defaultAliases: [],
-    trial: { entry: "trial.sh", source: options.version },
+    trial: () => ({ entry: "trial.sh", source: options.version }),
     async candidates({ binDirectories }) {
       const found = await Promise.all(
         binDirectories.map(async (bin) => {

@@ -1,8 +1,8 @@
 """Makes a line that a job prints a line that is seen, waits for the job where there is none yet, and gets out of the way.
 
 Python imports this before it opens the program, since its directory is first on PYTHONPATH. `python -u` is not used: it
-writes a line and its newline in two pieces, which tears the lines of two streams. Each job pays for the compiling of what is
-here: what is done ahead of one is in a file of its own.
+writes a line and its newline in two pieces, which tears the lines of two streams. Each job pays for what is here, and for the
+compiling of it where the trial of its Python has left none (python.ts): what is done ahead of one is in a file of its own.
 """
 import os
 import sys

@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir } from "node:fs/promises";
+import { chmod, copyFile, mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -30,6 +30,30 @@ export async function installSupport(supportDirectory: string): Promise<void> {
       await chmod(join(folder, file), 0o644);
     }
   }
+}
+
+/** What py_compile makes of Python's files, by the names under which Python looks for it (PEP 3147). */
+const COMPILED = /^(?:sitecustomize|job_runner_wait)\.[a-z]+-\d+\.pyc$/;
+
+/**
+ * Puts one of Python's files as a trial has compiled it beside the others, where Python takes it in place of its source. Like
+ * those, guests can read it and nothing else: whoever could write it would run in every later job. Any other `path` is
+ * ignored. Throws what the file system throws.
+ */
+export async function keepCompiled(
+  supportDirectory: string,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  if (!COMPILED.test(path)) return;
+  const folder = join(supportPath(supportDirectory, "python"), "__pycache__");
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o755);
+  // As a whole: where the runtimes are looked for again, a job may be about to read the one of before.
+  const draft = join(folder, `${path}.draft`);
+  await writeFile(draft, bytes);
+  await chmod(draft, 0o644);
+  await rename(draft, join(folder, path));
 }
 
 /**

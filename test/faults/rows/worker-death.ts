@@ -1,4 +1,7 @@
 import type { JobJson } from "../../support/client.ts";
+import { freePort } from "../../support/redis-server.ts";
+import { poolIsFull, startsOn } from "../../support/running-pool.ts";
+import { runtimeDirectoryOf, sandboxedBy } from "../guest-processes.ts";
 import { noteRestart, recoveryBoundMs, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { Process, TrackedJob, World } from "../world.ts";
@@ -187,7 +190,50 @@ const frozen: Row = {
   },
 };
 
-export const WORKER_DEATH: readonly Row[] = [...deaths, budget, frozen];
+/** A name has to come up twice before an interpreter waits for the third; on a busy machine not all may be ready by then. */
+const MOST_JOBS = 6;
+
+/** Starts what runs jobs; `url` shows its metrics. */
+async function startMeasured(world: World): Promise<Process & { readonly url: string }> {
+  if (world.kind === "sqlite") return await world.startApi();
+  const port = await freePort();
+  const worker = await world.startWorker({ METRICS_PORT: String(port) });
+  return { ...worker, url: `http://127.0.0.1:${port}` };
+}
+
+/** Runs jobs one after the other until one has found an interpreter that waited, and all wait again that are to. */
+async function untilOneHasWaited(world: World, metricsUrl: string): Promise<void> {
+  for (let jobs = 0; jobs < MOST_JOBS; jobs += 1) {
+    const job = await world.submit({ lines: 3 });
+    await world.expectEnd(job, { attempts: [1, 1] });
+    await poolIsFull(metricsUrl);
+    if ((await startsOn(metricsUrl, "interpreter")) > 0) return;
+  }
+  throw new Error(`None of ${MOST_JOBS} jobs has found an interpreter that waited`);
+}
+
+const ahead: Row = {
+  name: "kill -9 worker while sandboxes wait for jobs",
+  stores: ["sqlite", "redis"],
+  async run(trial) {
+    const world = await trial.open();
+    if (world.kind === "redis") await world.startApi();
+    const doomed = await startMeasured(world);
+    await untilOneHasWaited(world, doomed.url);
+    const directory = runtimeDirectoryOf(doomed.pid);
+    if (
+      directory === null ||
+      !sandboxedBy([directory]).some(({ command }) => /python/.test(command))
+    )
+      throw new Error("No interpreter waits");
+    await doomed.kill9();
+    await world.expectNoGuests();
+    const heir = await startMeasured(world);
+    await untilOneHasWaited(world, heir.url);
+  },
+};
+
+export const WORKER_DEATH: readonly Row[] = [...deaths, budget, ahead, frozen];
 
 /** Waits for state T of proc(5); Bun tells a parent of a child's end, not of its stop. */
 async function untilStopped(pid: number): Promise<void> {

@@ -7,11 +7,6 @@ const WHERE_AM_I = `import sys, os
 print(sys.argv, sys.path, __file__, __name__, __spec__, os.getcwd(), sys.flags)
 print(ascii(getattr(sys, "orig_argv", None)), sys.executable, __builtins__, sorted(globals()))`;
 
-/** Of a __main__.py that prints what it sees and fails, and of an inner.py. */
-const ZIP = Uint8Array.fromBase64(
-  "UEsDBBQAAAAAAAAAIVBvhX7hjAAAAIwAAAALAAAAX19tYWluX18ucHlpbXBvcnQgc3lzLCBpbm5lcgpwcmludCgnemlwcGVkJywgc3lzLmFyZ3YsIHN5cy5wYXRoWzBdLCBfX2ZpbGVfXywgaW5uZXIuX19maWxlX18sIF9fc3BlY19fIGFuZCBfX3NwZWNfXy5uYW1lKQpyYWlzZSBWYWx1ZUVycm9yKCdpbiBhIHppcCcpClBLAwQUAAAAAAAAACFQAAAAAAAAAAAAAAAACAAAAGlubmVyLnB5UEsBAhQDFAAAAAAAAAAhUG+FfuGMAAAAjAAAAAsAAAAAAAAAAAAAAIABAAAAAF9fbWFpbl9fLnB5UEsBAhQDFAAAAAAAAAAhUAAAAAAAAAAAAAAAAAgAAAAAAAAAAAAAAIABtQAAAGlubmVyLnB5UEsFBgAAAAACAAIAbwAAANsAAAAAAA==",
-);
-
 /** What a program sees of itself, of its process and of its surroundings. */
 export const pythonStart = [
   python("itself", "['main.py'] ['/work'", WHERE_AM_I),
@@ -32,12 +27,10 @@ export const pythonStart = [
   python("an entry without an extension", "['program']", WHERE_AM_I, {
     entry: "program",
     spec: { runtime: "python" },
+    on: "sandbox",
   }),
+  python("an entry in capital letters", "['MAIN.PY']", WHERE_AM_I, { entry: "MAIN.PY" }),
   python("an entry named __main__", "['__main__.py']", WHERE_AM_I, { entry: "__main__.py" }),
-  python("an entry that is a zip", "zipped ['app.pyz']", ZIP, {
-    entry: "app.pyz",
-    spec: { runtime: "python" },
-  }),
   python(
     "its neighbours",
     "again main False",

@@ -18,7 +18,7 @@ interface Options {
   readonly entry?: string;
   readonly spec?: Readonly<Record<string, unknown>>;
   /** Beside the entry. */
-  readonly files?: Readonly<Record<string, string>>;
+  readonly files?: WarmProgram["files"];
   readonly on?: WarmProgram["on"];
 }
 

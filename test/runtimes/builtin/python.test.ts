@@ -56,6 +56,15 @@ test("a traceback has the program's frames alone, and comes whole", async () => 
   expect(stderr.match(/File /g)).toHaveLength(2);
 });
 
+test("what waits for a program waits for a source file: an archive may hide what is loaded already", () => {
+  const interpreterFor = (entry: string) =>
+    named("python3").interpreterFor!({ entry, env: {}, files: [entry] });
+  for (const entry of ["main.py", "pkg/MAIN.PY"])
+    expect(interpreterFor(entry)!.argv.slice(1)).toEqual([entry]);
+  for (const entry of ["app.pyz", "program", "py", "main.pyc", "x.py/app"])
+    expect([entry, interpreterFor(entry)]).toEqual([entry, null]);
+});
+
 test("imports leave no cache among the artifacts; text is UTF-8", async () => {
   const { stdout, files } = await python("import helper\nprint('zwölf', helper.x)", {
     "helper.py": "x = '€'",
