@@ -22,6 +22,7 @@ import { follow, type SeenEvent } from "./follower.ts";
 import { type GuestProcess, guestsOf, runtimeDirectoryOf, sandboxedBy } from "./guest-processes.ts";
 import { createOracle, type Oracle, type OracleOptions } from "./oracle.ts";
 import type { Random } from "./random.ts";
+import { storyOf } from "./story.ts";
 import { Violation } from "./violation.ts";
 
 export type StoreKind = "sqlite" | "redis";
@@ -204,29 +205,9 @@ export class World {
       return await checkJob(this.url, { ...job, pieces, lines }, expected);
     } catch (error) {
       if (error instanceof Error)
-        error.message += `${await this.#attemptsOf(job)}${this.#told(job.id)}`;
+        error.message += await storyOf(job.id, { url: this.url, processes: this.#processes });
       throw error;
     }
-  }
-
-  /** Why each attempt of a job was made. */
-  async #attemptsOf({ id }: TrackedJob): Promise<string> {
-    const path = `${this.url}/jobs/${id}/logs/stream?attempt=all&format=json`;
-    const text = await fetch(path, { signal: AbortSignal.timeout(RETRY_MS * 100) })
-      .then((response) => response.text())
-      .catch(String);
-    const attempts = text.match(/^id: .*\ndata: \{"attempt".*/gm) ?? [];
-    return attempts.map((attempt) => `\n    ${attempt.replace("\n", " ")}`).join("");
-  }
-
-  /** What the processes have logged of a job, and of their store. */
-  #told(id: string): string {
-    const lines = this.#processes.flatMap((each) => each.output().split("\n"));
-    return lines
-      .filter((line) => line.includes(id) || line.includes('"event":"store_'))
-      .toSorted()
-      .map((line) => `\n    ${line}`)
-      .join("");
   }
 
   /** Processes of jobs, and in sandboxes of who has ended; none may be left `withinMs` after what ran them has died. */
