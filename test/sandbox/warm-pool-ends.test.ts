@@ -53,11 +53,13 @@ describe("what went wrong while it waited", () => {
     ["ends at once", ["/bin/false"], "has ended"],
     ["is not there", ["/nowhere"], "has ended: /nowhere cannot be run: No such file or directory"],
     ["says why it ends", ["/bin/sh", "-c", "echo no library >&2"], "has ended: no library"],
-    ["never comes up", ["/bin/sleep", "600.25"], "did not come up"],
+    ["never comes up", ["/bin/sh", "-c", "sleep 600; exit"], "did not come up"],
   ])(
     "an interpreter that %s is no job's trouble",
     async (_how, argv, problem) => {
-      const interpreter = { argv, env: {} };
+      // Of this test alone: a name such as /bin/false may stand in the arguments of any process of the host.
+      const marker = `useless-${process.pid}`;
+      const interpreter = { argv: [...argv, marker], env: {} };
       // Enough for the sandbox without an interpreter, which must come up on a busy machine too.
       const timing = { readyMs: 1_000, retryDelayMs: 60_000 };
       const { run, errors, starts, waiting, pool } = pools.open({ timing });
@@ -70,7 +72,7 @@ describe("what went wrong while it waited", () => {
       expect(starts.at(-1)).toBe("sandbox");
       expect(starts).not.toContain("interpreter");
       await pool.close();
-      expect(processesWith(argv.join("\0"))).toEqual([]);
+      expect(processesWith(marker)).toEqual([]);
     },
     20_000,
   );
