@@ -204,8 +204,9 @@ export interface Store {
   requestCancel(id: string): Promise<CancelAnswer>;
 
   /**
-   * Takes the next job: high before normal before low priority, and within each in the order of submission, so that one
-   * handed back by release, sweep or releaseOwner comes before its equals, and of several such the older first. In one
+   * Takes the next job: high before normal before low priority, each with a head start of PRIORITY_HEAD_START_MS over the
+   * next (timing.ts), and within each in the order of submission, so that one handed back by release, sweep or releaseOwner
+   * comes before its equals, and of several such the older first. In one
    * atomic step: state `running`, a new epoch greater than every one before it, a lease, and the entry `<epoch>-0` of
    * kind attempt, after which nothing that an earlier epoch writes becomes visible (I3). null when nothing waits. The
    * same owner, slot and token answer the same job again while it is still running under that claim.

@@ -19,3 +19,9 @@ export const WORKER_PRESENT_MS = 120_000;
 
 /** How long a key of Store.submitOnce is remembered. */
 export const SUBMIT_ONCE_TTL_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * A job is claimed before those of the next lower priority that were submitted up to so much earlier, and after all older
+ * ones. So a priority is a head start: however many jobs of a higher one come, none waits for ever.
+ */
+export const PRIORITY_HEAD_START_MS = 5 * 60 * 1000;

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { PRIORITY_HEAD_START_MS } from "../../src/store/timing.ts";
 import type { HeldClaim, Store } from "../../src/store/store.ts";
 import {
   appendText,
@@ -39,6 +40,21 @@ export function claimContract(harness: StoreHarness): void {
       const high = await store.submit(newJob({ priority: "high" }));
       const high2 = await store.submit(newJob({ priority: "high" }));
       for (const { id } of [high, high2, normal, low]) await claimJob(store, id);
+    });
+
+    test("takes no priority for more than a head start: what has waited for longer comes first", async () => {
+      const low = await store.submit(newJob({ priority: "low" }));
+      const normal = await store.submit(newJob());
+      const older = await store.submit(newJob({ priority: "low" }));
+      await harness.age(store, low.id, 3 * PRIORITY_HEAD_START_MS);
+      await harness.age(store, normal.id, PRIORITY_HEAD_START_MS / 2);
+      await harness.age(store, older.id, PRIORITY_HEAD_START_MS / 2);
+      const high = await store.submit(newJob({ priority: "high" }));
+      const young = await store.submit(newJob());
+      const order = [low, high, normal, young, older];
+      const positions = await Promise.all(order.map(({ id }) => store.queuePosition(id)));
+      expect(positions).toEqual([0, 1, 2, 3, 4]);
+      for (const { id } of order) await claimJob(store, id);
     });
 
     test("makes the job running, with an epoch, an owner and an attempt entry", async () => {

@@ -19,6 +19,8 @@ export interface StoreHarness {
   readonly second?: (store: Store) => Promise<Store>;
   /** What a restarted process gets; `store` is closed by it. */
   reopen(store: Store): Promise<Store>;
+  /** Makes a queued job one that was submitted so much earlier. */
+  age(store: Store, id: string, byMs: number): Promise<void>;
   /** Makes the store forget every log entry of `id` after `lastSeq` of its current epoch, where a driver may lose a tail. */
   readonly loseTail?: (store: Store, id: string, lastSeq: number) => Promise<void>;
   /** Closes every store that was opened since the last cleanup and removes their data. Runs after each test. */

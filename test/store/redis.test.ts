@@ -41,6 +41,11 @@ describe.skipIf(!hasRedisServer())("redis", () => {
       await store.close();
       return await openAt(prefixOf.get(store) ?? "");
     },
+    age: async (store, id, byMs) => {
+      const key = (name: string) => `{${prefixOf.get(store) ?? ""}}:${name}`;
+      await raw.zincrby(key("all"), -byMs * 1_000, id);
+      await raw.hincrby(key(`job:${id}`), "created", -byMs);
+    },
     loseTail: async (store, id, lastSeq) => {
       const prefix = prefixOf.get(store) ?? "";
       const log = `{${prefix}}:log:${id}`;

@@ -54,6 +54,12 @@ storeContract("SQLite", {
   leasesExpire: false,
   open: async () => await openAt(freshPath()),
   reopen,
+  age: (store, id, byMs) => {
+    const db = new DatabaseSync(openStores.get(store) ?? "");
+    db.prepare("UPDATE job SET created_at = created_at - ? WHERE id = ?").run(byMs, id);
+    db.close();
+    return Promise.resolve();
+  },
   cleanup: closeAll,
 });
 

@@ -1,5 +1,6 @@
 import type { JobRecord } from "../../jobs/job.ts";
 import type { BeatAnswer, BeatRequest, ClaimRequest } from "../store.ts";
+import { PRIORITY_HEAD_START_MS } from "../timing.ts";
 import { decodeRecord } from "./codec.ts";
 import type { Context } from "./context.ts";
 import { callScript } from "./scripts.ts";
@@ -20,7 +21,16 @@ export async function claim(
         client,
         "claim",
         [...keys.shared, keys.slots(owner)],
-        [owner, slot, token, timing.leaseMs, keys.jobPrefix, keys.logPrefix, STALE_IDS_PER_CALL],
+        [
+          owner,
+          slot,
+          token,
+          timing.leaseMs,
+          keys.jobPrefix,
+          keys.logPrefix,
+          STALE_IDS_PER_CALL,
+          PRIORITY_HEAD_START_MS,
+        ],
       );
     });
     if (answer === "none") return null;

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { type JobRecord, matchesFilter } from "../../jobs/job.ts";
 import { invalidCursor, PAGE_RECORD_BYTES } from "../listing.ts";
 import type { ListAnswer, ListRequest } from "../store.ts";
+import { PRIORITY_HEAD_START_MS } from "../timing.ts";
 import { decodeRecord } from "./codec.ts";
 import type { Context } from "./context.ts";
 
@@ -15,7 +16,11 @@ export async function get({ data, keys }: Context, id: string): Promise<JobRecor
 
 /** Store.queuePosition */
 export async function queuePosition({ data, keys }: Context, id: string): Promise<number | null> {
-  const position = await data.script("position", [...keys.queues, keys.job(id)], [id]);
+  const position = await data.script(
+    "position",
+    [...keys.shared, keys.job(id)],
+    [id, PRIORITY_HEAD_START_MS],
+  );
   return position === null ? null : Number(position);
 }
 

@@ -1,4 +1,6 @@
+import { PRIORITIES } from "../../jobs/job.ts";
 import type { BeatAnswer, BeatRequest, ClaimRequest, HeldClaim } from "../store.ts";
+import { PRIORITY_HEAD_START_MS } from "../timing.ts";
 import { encodeEntry, type RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findJob, findRecord, isHeldBy, JOB_COLUMNS, type JobRow } from "./job-row.ts";
@@ -27,13 +29,29 @@ function take(db: Connection, request: ClaimRequest): RecordRow | null {
     token,
   );
   if (taken !== undefined) return findRecord(db, taken.id) ?? null;
-  // SQLite would else choose an index by state and sort the whole queue, for each claim.
-  const next = db.get<JobRow>(
-    `SELECT ${JOB_COLUMNS} FROM job INDEXED BY job_queued WHERE state = 'queued' ORDER BY priority DESC, n LIMIT 1`,
-  );
+  const next = nextQueued(db);
   if (next === undefined) return null;
   startAttempt(db, next, request);
   return findRecord(db, next.id) ?? null;
+}
+
+type QueuedRow = JobRow & { readonly created_at: number };
+
+/** Of the first jobs of all queues the one that is due: see PRIORITY_HEAD_START_MS. */
+function nextQueued(db: Connection): QueuedRow | undefined {
+  // SQLite would else choose an index by state and sort the whole queue, for each claim.
+  const firstOf = (rank: number) =>
+    db.get<QueuedRow>(
+      `SELECT ${JOB_COLUMNS}, created_at FROM job INDEXED BY job_queued WHERE state = 'queued' AND priority = ? ORDER BY n LIMIT 1`,
+      rank,
+    );
+  const dueAtMs = (job: QueuedRow) => job.created_at - job.priority * PRIORITY_HEAD_START_MS;
+  return PRIORITIES.map((_, rank) => firstOf(rank))
+    .filter((job) => job !== undefined)
+    .reduce<QueuedRow | undefined>(
+      (best, job) => (best === undefined || dueAtMs(job) <= dueAtMs(best) ? job : best),
+      undefined,
+    );
 }
 
 function startAttempt(db: Connection, job: JobRow, request: ClaimRequest): void {

@@ -1,5 +1,6 @@
 import { matchesFilter, type JobFilter } from "../../jobs/job.ts";
 import { PAGE_RECORD_BYTES } from "../listing.ts";
+import { PRIORITY_HEAD_START_MS } from "../timing.ts";
 import { decodeRecord, RECORD_COLUMNS, type RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
@@ -59,16 +60,18 @@ function newestFirst(db: Connection, filter: JobFilter, below: number): Iterable
 
 /** How many queued jobs come before this one; null when it is not queued. */
 export function queuePosition(db: Connection, id: string): number | null {
-  const job = db.get<{ priority: number; n: number }>(
-    "SELECT priority, n FROM job WHERE id = ? AND state = 'queued'",
+  const job = db.get<{ priority: number; n: number; created_at: number }>(
+    "SELECT priority, n, created_at FROM job WHERE id = ? AND state = 'queued'",
     id,
   );
   if (job === undefined) return null;
   const row = db.get<{ ahead: number }>(
     `SELECT count(*) AS ahead FROM job INDEXED BY job_queued WHERE state = 'queued'
-       AND (priority > ?1 OR (priority = ?1 AND n < ?2))`,
+       AND ((priority = ?1 AND n < ?2) OR (priority <> ?1 AND created_at - priority * ?4 < ?3 - ?1 * ?4))`,
     job.priority,
     job.n,
+    job.created_at,
+    PRIORITY_HEAD_START_MS,
   );
   return row?.ahead ?? null;
 }

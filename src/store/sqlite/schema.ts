@@ -5,7 +5,7 @@ import type { SweepAnswer } from "../store.ts";
 import { failureOf } from "./group-commit.ts";
 import { recoverAll } from "./handback.ts";
 
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 
 /*
  * `job` holds what changes, in small rows: every append writes one. What a submit fixes for good may be a megabyte of
@@ -37,7 +37,6 @@ CREATE TABLE job (
   finished_by_claim INTEGER NOT NULL DEFAULT 0,
   outcome TEXT
 ) STRICT;
-CREATE INDEX job_queued ON job (priority DESC, n) WHERE state = 'queued';
 CREATE INDEX job_running ON job (owner) WHERE state = 'running';
 CREATE INDEX job_ended ON job (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX job_by_state ON job (state, n);
@@ -81,11 +80,18 @@ const ONCE_BY_JOB = `
 CREATE INDEX once_by_job ON once (n);
 `;
 
+/** The queues: a claim takes the first of each into account, a place in them is counted in the index alone. As of version 5. */
+const QUEUE_INDEX = `
+DROP INDEX IF EXISTS job_queued;
+CREATE INDEX job_queued ON job (priority DESC, n, created_at) WHERE state = 'queued';
+`;
+
 /** What brings a file of an older version to this one; a file of a version that is not listed cannot be. */
 const MIGRATIONS: ReadonlyMap<number, string> = new Map([
-  [0, TABLES + ONCE_TABLE + ONCE_BY_JOB],
-  [2, ONCE_TABLE + ONCE_BY_JOB],
-  [3, ONCE_BY_JOB],
+  [0, TABLES + ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX],
+  [2, ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX],
+  [3, ONCE_BY_JOB + QUEUE_INDEX],
+  [4, QUEUE_INDEX],
 ]);
 
 /** How long a statement waits for a lock that somebody else's tool holds, e.g. a backup. */

@@ -1,7 +1,8 @@
 #!lua
--- Takes the next job: high before normal before low, oldest first. (No allow-oom: a full store starts no new run.)
+-- Takes the next job: high before normal before low, each with a head start, oldest first. (No allow-oom: a full store starts no new run.)
 -- KEYS  1-8 shared   9 the owner's slots
 -- ARGV  1 owner   2 slot   3 token   4 lease ms   5 prefix of records   6 prefix of logs   7 stale ids to skip at most
+--       8 ms of head start that a priority has over the next lower one
 -- Result: the record's fields, flat; 'none' when nothing waits; 'more' when only stale ids were met so far.
 -- Which job it will be is not known before, so its two keys are made here, from prefixes with the shared hash tag.
 -- include shared.lua
@@ -17,10 +18,22 @@ if taken_by == token then
   end
 end
 
+-- Of the first jobs of all queues the one that is due. An id that is gone is due before all.
+local function due_queue()
+  local queue, due
+  for index = 1, 3 do
+    local id = redis.call('LINDEX', KEYS[index], -1)
+    local due_at = id and due_at_us(id, index, ARGV[8])
+    if id and (not due or due_at < due) then queue, due = KEYS[index], due_at end
+  end
+  return queue
+end
+
 local function next_queued()
   for _ = 1, tonumber(ARGV[7]) do
-    local next_id = redis.call('RPOP', KEYS[1]) or redis.call('RPOP', KEYS[2]) or redis.call('RPOP', KEYS[3])
-    if not next_id then return 'none' end
+    local queue = due_queue()
+    if not queue then return 'none' end
+    local next_id = redis.call('RPOP', queue)
     -- Anything but a queued job is stale: cancelled, removed, or entered twice by a store that lost its last second.
     if redis.call('HGET', ARGV[5] .. next_id, 'state') == 'queued' then return nil, next_id end
   end

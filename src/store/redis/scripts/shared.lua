@@ -64,6 +64,12 @@ local function submitted_at(id)
   return tonumber(redis.call('ZSCORE', ALL, id) or '0')
 end
 
+-- The order in which jobs of all queues are claimed: the time of submission less the head start of the priority, 1 high to
+-- 3 low, over the lowest (timing.ts). Microseconds.
+local function due_at_us(id, priority, head_start_ms)
+  return submitted_at(id) - (3 - priority) * tonumber(head_start_ms) * 1000
+end
+
 -- Back to its place in the queue, with the reason of the next attempt. Jobs wait in the order of their submission, so the
 -- only ones before it are older ones that were handed back as well: few, since they all ran a moment ago.
 local function requeue(id, job, reason)
