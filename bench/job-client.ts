@@ -24,7 +24,12 @@ export interface JobTimes {
 
 const BOUNDARY = "end-of-part";
 
-export function submitRequest(url: string, { spec, files }: Submission): SubmitRequest {
+/** `headers`: more than there have to be, as lines. */
+export function submitRequest(
+  url: string,
+  { spec, files }: Submission,
+  headers: readonly string[] = [],
+): SubmitRequest {
   const part = (fields: string, content: string | Uint8Array) => [
     Buffer.from(`--${BOUNDARY}\r\nContent-Disposition: form-data; ${fields}\r\n\r\n`),
     Buffer.from(content),
@@ -42,6 +47,7 @@ export function submitRequest(url: string, { spec, files }: Submission): SubmitR
     `Host: ${new URL(url).host}`,
     `Content-Type: multipart/form-data; boundary=${BOUNDARY}`,
     `Content-Length: ${body.length}`,
+    ...headers,
     "\r\n",
   ].join("\r\n");
   return Buffer.concat([Buffer.from(head), body]);

@@ -14,6 +14,7 @@ import { measureStartUp } from "./start-up.ts";
 import { measureSubmit } from "./submit.ts";
 import { formatTable, type Row } from "./table.ts";
 import { measureThroughput } from "./throughput.ts";
+import { measureWait } from "./wait.ts";
 
 /*
  * What this service costs, as ratios against a yardstick that is measured in the same run:
@@ -28,6 +29,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   "log-rate": measureLogRate,
   "byte-latency": measureByteLatency,
   "idle-clients": measureIdleClients,
+  wait: measureWait,
   submit: measureSubmit,
   claim: measureClaim,
   memory: measureMemory,

@@ -199,7 +199,7 @@ export const VARIABLES = {
     "MAX_STREAMS",
     5000,
     { min: 1, max: MANY },
-    "Most clients that one process sends a log at a time, live or as it is; one more is answered with 503.",
+    "Most clients that one process sends a log at a time, live or as it is, or lets wait for a job; one more is answered with 503.",
   ),
   heartbeatSec: integer(
     "HEARTBEAT_SEC",

@@ -9,6 +9,7 @@ export type ErrorCode =
   | "forbidden_host"
   | "forbidden_origin"
   | "not_found"
+  | "job_active"
   | "method_not_allowed"
   | "payload_too_large"
   | "unsupported_media_type"

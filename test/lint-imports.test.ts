@@ -193,6 +193,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
       "../platform/memory.ts",
       "elysia",
       "busboy",
+      "client-zip",
     ],
     refused: [
       "../runner/loop.ts",

@@ -5,7 +5,7 @@ import { type AnyElysia, Elysia, ValidationError } from "elysia";
 import { AppError, type ErrorCode, type FieldError, messageOf } from "../errors.ts";
 import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
 import type { Logger } from "../logger.ts";
-import { artifactRoutes } from "./artifacts.ts";
+import { fileRoutes } from "./files.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
 import { REPLAYED_HEADER } from "./idempotency.ts";
 import { jobRoutes } from "./jobs.ts";
@@ -31,7 +31,7 @@ export function createApi(ports: ApiPorts): Api {
     return [
       jobRoutes(parts),
       logRoutes(parts),
-      artifactRoutes(ports),
+      fileRoutes(ports),
       serverInfoRoutes(ports),
       statsRoutes(ports),
       probeRoutes(ports),

@@ -92,12 +92,13 @@ export function corsHeaders(request: Request, policy: CallerPolicy): Record<stri
   if (origin === null || !policy.corsOrigins.includes(origin)) return {};
   return {
     "Access-Control-Allow-Origin": origin,
-    "Access-Control-Expose-Headers": "Idempotent-Replayed, Location, Retry-After, X-Request-Id",
+    "Access-Control-Expose-Headers":
+      "Accept-Ranges, Content-Disposition, Content-Range, ETag, Idempotent-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id",
     Vary: "Origin",
     ...(request.method === "OPTIONS" && {
       "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
       "Access-Control-Allow-Headers":
-        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, X-API-Key, X-Request-Id",
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, X-API-Key, X-Request-Id",
       "Access-Control-Max-Age": "600",
     }),
   };

@@ -1,6 +1,7 @@
 import type { JobRecord, ResolvedSpec } from "../jobs/job.ts";
 import { MIB } from "../jobs/limits.ts";
 import type { EndNote } from "../jobs/log-entry.ts";
+import type { NoteEntry } from "../logs/events.ts";
 import type { Artifact, Usage } from "../jobs/outcome.ts";
 import { mediaTypeOf } from "./media-type.ts";
 
@@ -52,7 +53,21 @@ export function artifactView(jobId: string, artifact: Artifact) {
   };
 }
 
-export function endNoteView(end: EndNote) {
+/** An event of a log that is no output: its name, and its data. */
+export function noteView(note: NoteEntry): readonly [name: string, data: object] {
+  switch (note.kind) {
+    case "attempt": {
+      const { attempt, reason } = note;
+      return ["attempt", reason === null ? { attempt } : { attempt, reason }];
+    }
+    case "gap":
+      return ["gap", { dropped_bytes: note.droppedBytes }];
+    case "end":
+      return ["end", endNoteView(note.end)];
+  }
+}
+
+function endNoteView(end: EndNote) {
   return {
     status: end.status,
     reason: end.reason,
@@ -61,7 +76,8 @@ export function endNoteView(end: EndNote) {
   };
 }
 
-function specView(spec: ResolvedSpec) {
+/** A spec as it can be submitted again, every default filled in. */
+export function specView(spec: ResolvedSpec) {
   return {
     entry: spec.entry,
     args: spec.args,

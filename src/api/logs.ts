@@ -1,34 +1,20 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 
-import { AppError } from "../errors.ts";
-import type { JobRecord } from "../jobs/job.ts";
 import type { Logger } from "../logger.ts";
-import type { AttemptSelection } from "../logs/attempt-selection.ts";
 import { parseEventId } from "../logs/events.ts";
 import { FINISHED, type FollowEnd, type FollowStep, followLog } from "../logs/follow.ts";
-import { readSnapshot } from "../logs/snapshot.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
-import { findJob } from "./jobs.ts";
+import { findJob } from "./find-job.ts";
+import { attemptOf, LogSelection } from "./log-selection.ts";
+import { sendSnapshot, SnapshotQuery } from "./log-snapshot.ts";
 import type { OpenStreams } from "./open-streams.ts";
-import type { ApiPorts, RoutePorts } from "./ports.ts";
+import type { RoutePorts } from "./ports.ts";
 import { frameEvents, frameRestart, HEARTBEAT, RESET, STREAM_OPENING } from "./sse.ts";
-
-const selection = {
-  stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
-  attempt: Type.Optional(
-    Type.String({
-      pattern: "^(all|latest|[1-9][0-9]{0,5})$",
-      description: "all, latest, or the number of one attempt",
-    }),
-  ),
-};
-
-export const SnapshotQuery = Type.Object(selection, { additionalProperties: false });
 
 export const StreamQuery = Type.Object(
   {
-    ...selection,
+    ...LogSelection,
     format: Type.Optional(Type.Union([Type.Literal("plain"), Type.Literal("json")])),
     last_event_id: Type.Optional(Type.String({ maxLength: 100 })),
   },
@@ -38,63 +24,16 @@ export const StreamQuery = Type.Object(
 /** What a job printed: as it is so far, and as it comes. */
 export function logRoutes(ports: RoutePorts) {
   return new Elysia({ name: "logs" })
-    .get("/jobs/:id/logs", ({ params, query }) => snapshot(ports, params.id, query), {
-      query: SnapshotQuery,
-    })
+    .get(
+      "/jobs/:id/logs",
+      ({ params, query, request }) => sendSnapshot(ports, params.id, { query, request }),
+      { query: SnapshotQuery },
+    )
     .get(
       "/jobs/:id/logs/stream",
       ({ params, query, request }) => stream(ports, params.id, { query, request }),
       { query: StreamQuery },
     );
-}
-
-async function snapshot(
-  ports: ApiPorts,
-  id: string,
-  query: Static<typeof SnapshotQuery>,
-): Promise<Response> {
-  const job = await findJob(ports, id);
-  const pages = readSnapshot(ports.store, job, {
-    attempt: attemptOf(query.attempt, job),
-    stream: query.stream,
-  });
-  const leave = ports.streams.enterSnapshot();
-  return new Response(snapshotBody(pages, leave), {
-    headers: {
-      "Content-Type": "text/plain; charset=utf-8",
-      "Cache-Control": "no-store",
-      // A browser that guessed HTML would run what a program printed.
-      "X-Content-Type-Options": "nosniff",
-      "Content-Security-Policy": "sandbox; default-src 'none'",
-    },
-  });
-}
-
-/** Pulled by the client's own pace. `onOver` is called when nothing more is sent, or when the client is gone. */
-function snapshotBody(
-  pages: AsyncGenerator<Uint8Array>,
-  onOver: () => void,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const page = await pages.next();
-        if (page.done !== true) {
-          controller.enqueue(counted(page.value));
-          return;
-        }
-        controller.close();
-        onOver();
-      } catch (error) {
-        onOver();
-        throw error;
-      }
-    },
-    async cancel() {
-      onOver();
-      await pages.return(undefined);
-    },
-  });
 }
 
 async function stream(
@@ -222,17 +161,4 @@ const COPIES = 3;
 function counted<Chunk extends Uint8Array>(chunk: Chunk): Chunk {
   countStreamedBytes(COPIES * chunk.length);
   return chunk;
-}
-
-function attemptOf(given: string | undefined, job: JobRecord): AttemptSelection {
-  if (given === undefined || given === "latest") return "latest";
-  if (given === "all") return "all";
-  const attempt = Number(given);
-  if (attempt > job.epochs.length)
-    throw new AppError(
-      "not_found",
-      `The job has had ${job.epochs.length} attempts; there is no attempt ${attempt}.`,
-      { fields: [{ pointer: "/attempt", detail: "There is no such attempt." }] },
-    );
-  return attempt;
 }

@@ -1,20 +1,21 @@
 import { AppError } from "../errors.ts";
 
 /**
- * Counts the clients that read logs, and bounds them: each holds memory and a connection of this process. Those that follow a
- * log are told when the process closes.
+ * Counts the clients that read logs or wait for a job's end, and bounds them: each holds memory and a connection of this
+ * process. Those that follow a log are told when the process closes.
  */
 export class OpenStreams {
   readonly #max: number;
-  readonly #closing: AbortSignal;
+  /** Fires when the process closes. */
+  readonly closing: AbortSignal;
   /** One set for all, and one listener: a signal made of several, for each of thousands of streams, takes a kilobyte. */
   readonly #streams = new Set<AbortController>();
-  #snapshots = 0;
+  #requests = 0;
 
   /** `closing` fires when the process's last job has ended or was handed back: streams end once they have said all there is. */
   constructor(max: number, closing: AbortSignal) {
     this.#max = max;
-    this.#closing = closing;
+    this.closing = closing;
     const stopAll = () => {
       for (const stop of this.#streams) stop.abort();
     };
@@ -33,7 +34,7 @@ export class OpenStreams {
   enter(stop: AbortController): void {
     this.#checkPlace();
     this.#streams.add(stop);
-    if (this.#closing.aborted) stop.abort();
+    if (this.closing.aborted) stop.abort();
   }
 
   /** Idempotent. */
@@ -42,25 +43,34 @@ export class OpenStreams {
   }
 
   /**
-   * As enter, for a client that is sent what a log holds. The function that it gives is to be called when all is sent, and may
-   * be called again.
+   * As enter, for a client that is sent what a log holds, or waits for a job's end. The function that it gives is to be called
+   * when it is answered, and may be called again.
    */
-  enterSnapshot(): () => void {
+  enterRequest(): () => void {
     this.#checkPlace();
-    this.#snapshots += 1;
+    this.#requests += 1;
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
-      this.#snapshots -= 1;
+      this.#requests -= 1;
     };
   }
 
+  /** As enterRequest, for who can do without: null when there is no place. */
+  tryEnterRequest(): (() => void) | null {
+    return this.#isFull ? null : this.enterRequest();
+  }
+
+  get #isFull(): boolean {
+    return this.#streams.size + this.#requests >= this.#max;
+  }
+
   #checkPlace(): void {
-    if (this.#streams.size + this.#snapshots < this.#max) return;
+    if (!this.#isFull) return;
     throw new AppError(
       "too_many_streams",
-      `This server sends as many logs as it may at a time, live or as they are (MAX_STREAMS is ${this.#max}): try again later.`,
+      `As many clients read a log, live or as it is, or wait for a job's end as this server has room for (MAX_STREAMS is ${this.#max}): try again later.`,
     );
   }
 }

@@ -28,6 +28,28 @@ export const QUEUED_JOB = {
   error: null,
 };
 
+export const ENDED_JOB = {
+  ...QUEUED_JOB,
+  status: "succeeded",
+  attempt: 1,
+  started_at: "2026-11-24T09:00:00.001Z",
+  finished_at: "2026-11-24T09:00:00.009Z",
+  queue_position: null,
+  exit_code: 0,
+  oom: false,
+  usage: { wall_ms: 5, cpu_ms: 3, peak_memory_bytes: 8_388_608 },
+  log: { bytes: 6, dropped_bytes: 0 },
+  stdout: "hello\n",
+  stderr: "",
+  stdout_truncated: false,
+  stderr_truncated: false,
+};
+
+export const NDJSON_EXAMPLE = `{"id":"1764000000000-0.0","event":"attempt","attempt":1}
+{"id":"1764000000000-1.6","stream":"stdout","text":"hello\\n"}
+{"id":"1764000000000-2.0","event":"end","status":"succeeded","reason":null,"exit_code":0,"signal":null}
+`;
+
 export const STREAM_EXAMPLE = `retry: 1500
 : ok
 

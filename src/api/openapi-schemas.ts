@@ -3,6 +3,7 @@ import { type TSchema, Type } from "@sinclair/typebox";
 import { REASONS } from "../jobs/outcome.ts";
 import { JobSpecSchema } from "../jobs/spec.ts";
 import { JOB_STATUSES } from "../jobs/states.ts";
+import { InlineFilesSchema } from "./json-upload.ts";
 
 /** The shapes of our JSON answers, as the API description shows them; the tests check real answers against them. */
 
@@ -24,36 +25,53 @@ const Artifact = Type.Object(
   closed,
 );
 
-const Job = Type.Object(
+const jobMembers = {
+  id: Type.String({ format: "uuid" }),
+  status: oneOf(JOB_STATUSES),
+  reason: nullable(oneOf(REASONS)),
+  spec: Type.Omit(JobSpecSchema, ["callback_url"]),
+  runtime: Type.Object({ name: Type.String(), version: Type.String() }, closed),
+  attempt: count,
+  created_at: time,
+  started_at: nullable(time),
+  finished_at: nullable(time),
+  queue_position: nullable(count),
+  exit_code: nullable(count),
+  signal: nullable(Type.String()),
+  oom: nullable(Type.Boolean()),
+  usage: nullable(
+    Type.Object({ wall_ms: count, cpu_ms: count, peak_memory_bytes: nullable(count) }, closed),
+  ),
+  log: Type.Object({ bytes: count, dropped_bytes: count }, closed),
+  files: Type.Array(
+    Type.Object(
+      { name: Type.String(), role: oneOf(["code", "input"]), size: count, sha256: Type.String() },
+      closed,
+    ),
+  ),
+  artifacts: Type.Array(Artifact),
+  warnings: Type.Array(Type.String()),
+  error: nullable(Type.String()),
+};
+
+const Job = Type.Object(jobMembers, closed);
+
+/** An answer that was waited for: the beginning of what the program printed comes with it. */
+const EndedJob = Type.Object(
   {
-    id: Type.String({ format: "uuid" }),
-    status: oneOf(JOB_STATUSES),
-    reason: nullable(oneOf(REASONS)),
-    spec: Type.Omit(JobSpecSchema, ["callback_url"]),
-    runtime: Type.Object({ name: Type.String(), version: Type.String() }, closed),
-    attempt: count,
-    created_at: time,
-    started_at: nullable(time),
-    finished_at: nullable(time),
-    queue_position: nullable(count),
-    exit_code: nullable(count),
-    signal: nullable(Type.String()),
-    oom: nullable(Type.Boolean()),
-    usage: nullable(
-      Type.Object({ wall_ms: count, cpu_ms: count, peak_memory_bytes: nullable(count) }, closed),
-    ),
-    log: Type.Object({ bytes: count, dropped_bytes: count }, closed),
-    files: Type.Array(
-      Type.Object(
-        { name: Type.String(), role: oneOf(["code", "input"]), size: count, sha256: Type.String() },
-        closed,
-      ),
-    ),
-    artifacts: Type.Array(Artifact),
-    warnings: Type.Array(Type.String()),
-    error: nullable(Type.String()),
+    ...jobMembers,
+    stdout: Type.String({ description: "Up to 1 MiB; bytes that are no UTF-8 are replaced." }),
+    stderr: Type.String(),
+    stdout_truncated: Type.Boolean({ description: "The log at /jobs/{id}/logs has more." }),
+    stderr_truncated: Type.Boolean(),
   },
   closed,
+);
+
+/** A job as one JSON body. */
+const InlineJob = Type.Object(
+  { ...JobSpecSchema.properties, files: InlineFilesSchema },
+  { ...closed, description: "The members of a spec, and the files with their contents." },
 );
 
 const JobList = Type.Object(
@@ -141,7 +159,9 @@ const Problem = Type.Object(
 
 export const SCHEMAS = {
   JobSpec: JobSpecSchema,
+  InlineJob,
   Job,
+  EndedJob,
   JobList,
   ArtifactList: Type.Object({ items: Type.Array(Artifact) }, closed),
   Runtimes,

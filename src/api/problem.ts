@@ -8,6 +8,7 @@ const STATUS: Record<ErrorCode, { readonly status: number; readonly title: strin
   forbidden_origin: { status: 403, title: "Requests from this origin are not allowed" },
   not_found: { status: 404, title: "Not found" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
+  job_active: { status: 409, title: "The job has not ended" },
   payload_too_large: { status: 413, title: "The upload is too large" },
   unsupported_media_type: { status: 415, title: "Unsupported media type" },
   range_not_satisfiable: { status: 416, title: "Range not satisfiable" },
@@ -19,7 +20,7 @@ const STATUS: Record<ErrorCode, { readonly status: number; readonly title: strin
   sandbox_error: { status: 500, title: "The sandbox failed" },
   draining: { status: 503, title: "The server is shutting down" },
   sandbox_unavailable: { status: 503, title: "No sandbox to run jobs in" },
-  too_many_streams: { status: 503, title: "Too many clients read logs" },
+  too_many_streams: { status: 503, title: "Too many clients read logs or wait" },
   store_unavailable: { status: 503, title: "The job store does not answer" },
   storage_full: { status: 507, title: "The store is full" },
 };

@@ -1,6 +1,6 @@
 import type { EntryId } from "../jobs/log-entry.ts";
 import type { ByteRange, EventId, EventSink, NoteEntry, Piece } from "../logs/events.ts";
-import { endNoteView } from "./job-view.ts";
+import { noteView } from "./job-view.ts";
 
 /*
  * The framer of our event streams (WHATWG HTML, "Server-sent events"). It writes one `data:` line per event and escapes
@@ -168,17 +168,3 @@ class EventFramer implements EventSink {
 }
 
 const framer = new EventFramer();
-
-/** The event's name and data. */
-function noteView(note: NoteEntry): readonly [name: string, data: object] {
-  switch (note.kind) {
-    case "attempt": {
-      const { attempt, reason } = note;
-      return ["attempt", reason === null ? { attempt } : { attempt, reason }];
-    }
-    case "gap":
-      return ["gap", { dropped_bytes: note.droppedBytes }];
-    case "end":
-      return ["end", endNoteView(note.end)];
-  }
-}

@@ -73,7 +73,7 @@ function createParser(request: Request, limits: UploadLimits): Busboy {
   if (!/^multipart\/form-data\b/i.test(contentType))
     throw new AppError(
       "unsupported_media_type",
-      `A job is sent as multipart/form-data, not ${contentType === "" ? "without a Content-Type" : `as ${JSON.stringify(contentType)}`}.`,
+      `A job is sent as multipart/form-data or application/json, not ${contentType === "" ? "without a Content-Type" : `as ${JSON.stringify(contentType)}`}.`,
       {
         fields: [
           {
@@ -172,13 +172,14 @@ class Intake {
         failed.reject(error);
       }
     };
-    parser.on("file", (name, stream, info) => {
+    // A part without a name, or an empty one, has none, whatever the types say.
+    parser.on("file", (name: string | undefined, stream, info) => {
       // A parser that is destroyed destroys the file under way, whether or not anybody reads it.
       stream.on("error", () => undefined);
-      attempt(() => this.#takeFile(name, stream, info.filename));
+      attempt(() => this.#takeFile(name ?? "", stream, info.filename));
     });
-    parser.on("field", (name, value, info) =>
-      attempt(() => this.#takeField(name, value, info.valueTruncated)),
+    parser.on("field", (name: string | undefined, value, info) =>
+      attempt(() => this.#takeField(name ?? "", value, info.valueTruncated)),
     );
     parser.on("error", (error) => failed.reject(malformed(messageOf(error))));
     parser.on("close", closed.resolve);

@@ -44,6 +44,12 @@ export interface ArtifactWriter {
   }): Promise<Artifact | null>;
 }
 
+/** From `start` to `end`, exclusive, in bytes. */
+export interface FileRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface FileStore {
   /** Starts the upload of a new job's files. */
   beginUpload(jobId: string): Promise<Upload>;
@@ -51,14 +57,13 @@ export interface FileStore {
   /** The bytes of an uploaded file; a chunk is the reader's until it asks for the next. Throws `not_found` when they are gone. */
   readInput(jobId: string, file: InputFile): AsyncIterable<Uint8Array>;
 
+  /** Bytes [start, end) of an uploaded file. Throws `not_found` when it is gone. */
+  readInputPart(jobId: string, file: InputFile, range: FileRange): Promise<Blob>;
+
   artifactWriter(jobId: string, epoch: number): ArtifactWriter;
 
   /** Bytes [start, end) of an artifact. Throws `not_found` when it is gone. */
-  readArtifact(
-    jobId: string,
-    artifact: Artifact,
-    range: { readonly start: number; readonly end: number },
-  ): Promise<Blob>;
+  readArtifact(jobId: string, artifact: Artifact, range: FileRange): Promise<Blob>;
 
   /** Removes a job's folder. A folder that is not there is no error. */
   remove(jobId: string): Promise<void>;

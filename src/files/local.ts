@@ -7,7 +7,7 @@ import { AppError } from "../errors.ts";
 import type { InputFile } from "../jobs/job.ts";
 import type { Artifact } from "../jobs/outcome.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
-import type { ArtifactWriter, FileStore, Upload } from "./file-store.ts";
+import type { ArtifactWriter, FileRange, FileStore, Upload } from "./file-store.ts";
 import {
   ARTIFACTS,
   discardUpload,
@@ -53,6 +53,10 @@ export async function openLocalFiles(root: string, limits: LocalFilesOptions): P
     beginUpload: (jobId) => beginUpload(place, jobId),
     readInput: (jobId, { blob, content = "" }) =>
       blob === null ? decodeSmallFile(content) : readBlob(join(root, jobId, INPUT, blob)),
+    readInputPart: async (jobId, { blob, content = "" }, range) =>
+      blob === null
+        ? new Blob([Buffer.from(content, "base64").subarray(range.start, range.end)])
+        : await readRange(join(root, jobId, INPUT, blob), range),
     artifactWriter: (jobId, epoch) =>
       artifactWriter(place, { folder: join(root, jobId, ARTIFACTS, String(epoch)), epoch }),
     readArtifact: (jobId, artifact, range) =>
@@ -211,10 +215,7 @@ async function* readBlob(path: string): AsyncGenerator<Uint8Array> {
  * A part of a file that the server reads by itself, with sendfile(2) where it can. Not a stream: Bun sends those without
  * the Content-Length that a download's progress is shown by (oven-sh/bun issue 10507).
  */
-async function readRange(
-  path: string,
-  range: { readonly start: number; readonly end: number },
-): Promise<Blob> {
+async function readRange(path: string, range: FileRange): Promise<Blob> {
   // Opened and closed to learn that it is there: a Blob opens its file only when it is read.
   await (await openForReading(path)).close();
   return (await openAsBlob(path)).slice(range.start, range.end);

@@ -4,6 +4,7 @@ import {
   ENTRY_MAX_BYTES,
   type EntryId,
   entryIdAfter,
+  type Frame,
   FULL_ENTRY_MEMORY_BYTES,
   type LogEntry,
   type StreamName,
@@ -16,31 +17,41 @@ const PAGE_BYTES = 4 * FULL_ENTRY_MEMORY_BYTES;
 /** What is handed on at once: the largest entry, or many that are small. */
 const CHUNK_BYTES = ENTRY_MAX_BYTES;
 
-interface SnapshotRequest {
-  readonly attempt: AttemptSelection;
-  /** Only this stream's bytes; both when undefined. */
-  readonly stream: StreamName | undefined;
+type SnapshotStore = Pick<Store, "readLog" | "lastEntryId">;
+
+/** A log as it was at one moment, to be read as often as need be: each time it is the same. */
+export interface Snapshot {
+  /** The entries in pages; while one is looked at, the next is read. Throws AppError `store_unavailable`. */
+  pages(): AsyncGenerator<readonly LogEntry[]>;
 }
 
-/**
- * Bytes of a snapshot's stream, in chunks: what the log holds at the moment of the call, program output only. While the
- * client takes one page of the log, the next is read.
- */
-export async function* readSnapshot(
-  store: Pick<Store, "readLog" | "lastEntryId">,
+/** Takes the snapshot: what the log holds at the moment of the call. Throws AppError `store_unavailable`. */
+export async function openSnapshot(
+  store: SnapshotStore,
   record: JobRecord,
-  request: SnapshotRequest,
-): AsyncGenerator<Uint8Array> {
+  attempt: AttemptSelection,
+): Promise<Snapshot> {
   const until = await store.lastEntryId(record.id);
-  if (until === null) return;
+  return {
+    async *pages() {
+      if (until !== null) yield* pagesUntil(store, record, { attempt, until });
+    },
+  };
+}
+
+async function* pagesUntil(
+  store: SnapshotStore,
+  record: JobRecord,
+  { attempt, until }: { readonly attempt: AttemptSelection; readonly until: EntryId },
+): AsyncGenerator<readonly LogEntry[]> {
   // An attempt that begins while this one is being read is not part of it.
-  const latest = request.attempt === "latest" ? record.epochs.at(-1) : undefined;
-  const lastSelected = latest ?? lastEpoch(record, request.attempt);
+  const latest = attempt === "latest" ? record.epochs.at(-1) : undefined;
+  const lastSelected = latest ?? lastEpoch(record, attempt);
   const isSelected = (entry: EntryId) =>
     compareEntryIds(entry, until) <= 0 && (lastSelected === null || entry.epoch <= lastSelected);
   const readPage = async (from: EntryId) =>
     await store.readLog({ id: record.id, from, maxBytes: PAGE_BYTES });
-  let reading = readPage(firstEntry(record, request.attempt));
+  let reading = readPage(firstEntry(record, attempt));
   for (;;) {
     const page = await reading;
     const last = page.at(-1);
@@ -51,18 +62,30 @@ export async function* readSnapshot(
       // Awaited in the next round, if there is one; a client that leaves before need not hear of a failure.
       reading.catch(() => undefined);
     }
-    yield* inChunks(framesOf(page.filter(isSelected), request.stream));
+    yield page.filter(isSelected);
     if (isOver) return;
   }
 }
 
-function* framesOf(
+/** A snapshot's bytes, in chunks: program output only, of one stream or, where that is undefined, of both. */
+export async function* readSnapshot(
+  snapshot: Snapshot,
+  stream: StreamName | undefined,
+): AsyncGenerator<Uint8Array> {
+  for await (const page of snapshot.pages()) yield* inChunks(bytesOf(page, stream));
+}
+
+function* bytesOf(
   entries: readonly LogEntry[],
   stream: StreamName | undefined,
 ): Generator<Uint8Array> {
-  for (const entry of entries)
-    for (const frame of entry.kind === "frames" ? entry.frames : [])
-      if (stream === undefined || frame.stream === stream) yield frame.bytes;
+  for (const frame of framesOf(entries))
+    if (stream === undefined || frame.stream === stream) yield frame.bytes;
+}
+
+/** What the program printed, of some entries. */
+export function* framesOf(entries: readonly LogEntry[]): Generator<Frame> {
+  for (const entry of entries) if (entry.kind === "frames") yield* entry.frames;
 }
 
 /** Joins what is small: a chunk has a price of its own, and a log may be one of single lines. Copies nothing that is large. */

@@ -29,20 +29,20 @@ test("there are so many places, and one that is left can be taken again", () => 
   expect(() => streams.enter(newStop())).toThrow(refusal);
 });
 
-test("snapshots take the same places, and are no streams", () => {
+test("requests that wait or read a log as it is take the same places, and are no streams", () => {
   const streams = new OpenStreams(2, NEVER);
   const stop = newStop();
   streams.enter(stop);
-  const leaveSnapshot = streams.enterSnapshot();
-  expect(() => streams.enterSnapshot()).toThrow(refusal);
+  const leaveRequest = streams.enterRequest();
+  expect(() => streams.enterRequest()).toThrow(refusal);
   expect(() => streams.enter(newStop())).toThrow(refusal);
   expect(streams.count).toBe(1);
-  leaveSnapshot();
-  leaveSnapshot();
+  leaveRequest();
+  leaveRequest();
   streams.enter(newStop());
-  expect(() => streams.enterSnapshot()).toThrow(refusal);
+  expect(() => streams.enterRequest()).toThrow(refusal);
   streams.leave(stop);
-  streams.enterSnapshot();
+  streams.enterRequest();
   expect(streams.count).toBe(1);
 });
 

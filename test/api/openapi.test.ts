@@ -81,6 +81,8 @@ describe("every example fits its schema", () => {
     const body = document.paths["/jobs"]?.["post"]?.requestBody?.content["multipart/form-data"];
     const example = body?.example as { readonly spec: unknown };
     expect(misfits("JobSpec", example.spec)).toEqual([]);
+    const inline = document.paths["/jobs"]?.["post"]?.requestBody?.content["application/json"];
+    expect(misfits("InlineJob", inline?.example)).toEqual([]);
   });
 
   test("and every operation has one, or answers without a body", () => {
@@ -92,8 +94,12 @@ describe("every example fits its schema", () => {
         Object.values(content ?? {}).some(({ example }) => example !== undefined),
       );
     });
-    // The description is its own example.
-    expect(without.map(({ route }) => route)).toEqual(["GET /openapi.json"]);
+    // What is gone has no body, an archive is bytes, and the description is its own example.
+    expect(without.map(({ route }) => route)).toEqual([
+      "DELETE /jobs/{id}",
+      "GET /jobs/{id}/artifacts.zip",
+      "GET /openapi.json",
+    ]);
   });
 });
 
@@ -137,6 +143,8 @@ describe("real answers fit their schemas", () => {
       await expectFit("Job", `/jobs/${job.id}`);
       await expectFit("ArtifactList", `/jobs/${job.id}/artifacts`);
       await expectFit("JobList", "/jobs?limit=200");
+      const again = { method: "POST", headers: { Prefer: "wait=20" } };
+      await expectFit("EndedJob", `/jobs/${job.id}/rerun`, again);
     });
 
   test("a job that is cancelled, at every moment", async () => {

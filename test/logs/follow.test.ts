@@ -7,7 +7,7 @@ import type { AttemptSelection } from "../../src/logs/attempt-selection.ts";
 import type { EventId } from "../../src/logs/events.ts";
 import { FINISHED, followLog, type FollowStep } from "../../src/logs/follow.ts";
 import { createLogHub } from "../../src/logs/hub.ts";
-import { readSnapshot } from "../../src/logs/snapshot.ts";
+import { openSnapshot, readSnapshot } from "../../src/logs/snapshot.ts";
 import { listEvents, type LogEvent } from "../support/event-list.ts";
 import { overridden } from "../support/overridden.ts";
 import { openWorkshop, type Workshop } from "../support/workshop.ts";
@@ -106,13 +106,8 @@ async function next(steps: Opened): Promise<string[]> {
 }
 
 async function snapshotText(attempt: AttemptSelection = "latest"): Promise<string> {
-  const parts: Uint8Array[] = [];
-  for await (const part of readSnapshot(workshop.store, await record(), {
-    attempt,
-    stream: undefined,
-  }))
-    parts.push(part);
-  return Buffer.concat(parts).toString();
+  const snapshot = await openSnapshot(workshop.store, await record(), attempt);
+  return Buffer.concat(await Array.fromAsync(readSnapshot(snapshot, undefined))).toString();
 }
 
 describe("following a log", () => {
@@ -202,12 +197,8 @@ describe("following a log", () => {
     await print(second.epoch, 1, "of the second\n");
     await finish(second.epoch);
     expect(await readAll(steps)).toEqual(["attempt"]);
-    const parts: Uint8Array[] = [];
-    for await (const part of readSnapshot(workshop.store, seenAtFirst, {
-      attempt: 1,
-      stream: undefined,
-    }))
-      parts.push(part);
+    const snapshot = await openSnapshot(workshop.store, seenAtFirst, 1);
+    const parts = await Array.fromAsync(readSnapshot(snapshot, undefined));
     expect([first.epoch < second.epoch, Buffer.concat(parts).toString()]).toEqual([true, ""]);
   });
 

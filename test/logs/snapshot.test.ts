@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 
 import { AppError } from "../../src/errors.ts";
 import type { StreamName } from "../../src/jobs/log-entry.ts";
-import { readSnapshot } from "../../src/logs/snapshot.ts";
+import { openSnapshot, readSnapshot } from "../../src/logs/snapshot.ts";
 import type { LeaseKey, Store } from "../../src/store/store.ts";
 import { appendText, EMPTY_LOG, frame, recordOf, runningJob } from "../contract/store-harness.ts";
 import { overridden } from "../support/overridden.ts";
@@ -21,7 +21,7 @@ beforeEach(async () => {
 afterEach(() => workshop.close());
 
 async function open(on: Pick<Store, "readLog" | "lastEntryId"> = store, stream?: StreamName) {
-  return readSnapshot(on, await recordOf(store, lease.id), { attempt: "latest", stream });
+  return readSnapshot(await openSnapshot(on, await recordOf(store, lease.id), "latest"), stream);
 }
 
 async function collect(chunks: AsyncIterable<Uint8Array>): Promise<readonly Uint8Array[]> {
@@ -103,4 +103,14 @@ test("a store that fails in the middle breaks it off; who has left by then is no
   await left.next();
   await left.return(undefined);
   expect(reads).toBe(4);
+});
+
+test("it may be read again, and is the same", async () => {
+  await appendText(store, lease, { seq: 1, text: "one" });
+  const snapshot = await openSnapshot(store, await recordOf(store, lease.id), "latest");
+  const read = async () =>
+    Buffer.concat(await collect(readSnapshot(snapshot, undefined))).toString();
+  expect(await read()).toBe("one");
+  await appendText(store, lease, { seq: 2, text: "two" });
+  expect(await read()).toBe("one");
 });

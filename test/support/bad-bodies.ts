@@ -35,6 +35,8 @@ const WRONG_PARTS: readonly (readonly [name: string, body: string, pointer: stri
   ["a file name with a long component", named("x".repeat(256)), "/code_files"],
   ["a long file name", named(`${`${"a".repeat(200)}/`.repeat(6)}x.py`), "/code_files"],
   ["an empty file name", named(""), "/code_files"],
+  ["a field without a name", multipartBody(SPEC, MAIN, fieldPart("", "x")), "/"],
+  ["a file without a field name", multipartBody(SPEC, MAIN, filePart("", "x.py")), "/"],
   [
     "a file without a file name",
     multipartBody(SPEC, MAIN, fieldPart("input_files", "x")),

@@ -120,7 +120,9 @@ export const BAD_CALLS: readonly BadRequest[] = [
   ),
 
   notAllowed("PUT", "/jobs"),
-  notAllowed("DELETE", "/jobs/JOB"),
+  notAllowed("PUT", "/jobs/JOB"),
+  notAllowed("DELETE", "/jobs/JOB/logs"),
+  notAllowed("GET", "/jobs/JOB/rerun"),
   notAllowed("PATCH", "/jobs/JOB/logs"),
   notAllowed("POST", "/jobs/JOB/logs/stream"),
   notAllowed("GET", "/jobs/JOB/cancel"),

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { removeDataDir, type RunningService, startService } from "../support/service.ts";
-import { type JobJson, runPython } from "../support/client.ts";
+import { type JobJson, runPython, submit, waitForEnd } from "../support/client.ts";
 
 let service: RunningService;
 let job: JobJson;
@@ -88,4 +91,77 @@ test("HEAD tells the size without the bytes", async () => {
   const response = await fetch(`${service.url}${artifact("out.txt").url}`, { method: "HEAD" });
   expect(response.headers.get("content-length")).toBe("10");
   expect(await response.text()).toBe("");
+});
+
+describe("all artifacts as one archive", () => {
+  test("are unpacked as they were", async () => {
+    const response = await fetch(`${service.url}/jobs/${job.id}/artifacts.zip`);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("application/zip");
+    expect(response.headers.get("content-disposition")).toContain(`${job.id}.zip`);
+    const folder = await mkdtemp(join(tmpdir(), "job-runner-zip-"));
+    try {
+      const path = join(folder, "all.zip");
+      await Bun.write(path, response);
+      // Python's zipfile checks the checksums, and knows names that are UTF-8.
+      const unpack = Bun.spawnSync(["python3", "-m", "zipfile", "-e", path, join(folder, "out")]);
+      expect(unpack.stderr.toString()).toBe("");
+      for (const name of NAMES)
+        expect(await Bun.file(join(folder, "out", name)).text()).toBe(
+          name === "empty" ? "" : "0123456789",
+        );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("of a job without any are an archive without any", async () => {
+    const { job: bare } = await runPython(service.url, "print(1)");
+    const response = await fetch(`${service.url}/jobs/${bare.id}/artifacts.zip`);
+    // The end of central directory record alone (APPNOTE.TXT, section 4.3.16).
+    expect((await response.bytes()).length).toBe(22);
+  });
+
+  test("are not there before the end", async () => {
+    const running = await submit(service.url, {
+      spec: { entry: "main.py" },
+      code: { "main.py": "import time; time.sleep(60)" },
+    });
+    const response = await fetch(`${service.url}/jobs/${running.id}/artifacts.zip`);
+    expect(response.status).toBe(404);
+    await fetch(`${service.url}/jobs/${running.id}/cancel`, { method: "POST" });
+    await waitForEnd(service.url, running.id);
+  });
+});
+
+describe("an uploaded file", () => {
+  const large = "0123456789".repeat(10_000);
+  const getInput = (id: string, path: string, headers: Record<string, string> = {}) =>
+    fetch(`${service.url}/jobs/${id}/files/${path}`, { headers });
+
+  test("comes back as it was sent, small or large, and in parts", async () => {
+    const { id } = await submit(service.url, {
+      spec: { entry: "pkg/main.py" },
+      code: { "pkg/main.py": "print(1)\n" },
+      inputs: { "dä ta/large.txt": large },
+    });
+    await waitForEnd(service.url, id);
+    const code = await getInput(id, "pkg/main.py");
+    expect(code.headers.get("content-disposition")).toContain('filename="main.py"');
+    expect(code.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(await code.text()).toBe("print(1)\n");
+    expect(await (await getInput(id, encodeURI("dä ta/large.txt"))).text()).toBe(large);
+    for (const [path, text] of [
+      ["pkg/main.py", "int"],
+      [encodeURI("dä ta/large.txt"), "234"],
+    ] as const) {
+      const part = await getInput(id, path, { range: "bytes=2-4" });
+      expect([part.status, await part.text()]).toEqual([206, text]);
+    }
+  });
+
+  test("that was not sent is a 404, whatever is called for", async () => {
+    for (const path of ["none.py", "..%2f..%2fjobs.sqlite", "", "%2e%2e/main.py"])
+      expect((await getInput(job.id, path)).status).toBe(404);
+  });
 });

@@ -1,0 +1,82 @@
+import { makeZip } from "client-zip";
+import { Elysia } from "elysia";
+
+import type { FileStore } from "../files/file-store.ts";
+import type { JobRecord } from "../jobs/job.ts";
+import type { Artifact } from "../jobs/outcome.ts";
+import { attachmentHeaders, fileResponse, nameInPath, noFile } from "./download.ts";
+import { findJob } from "./find-job.ts";
+import { artifactView } from "./job-view.ts";
+import type { ApiPorts } from "./ports.ts";
+
+/** The components of a path before the name: jobs, the id, files or artifacts. */
+const BEFORE_NAME = 3;
+
+/** The files that went into a job, and those that its run left behind. */
+export function fileRoutes(ports: ApiPorts) {
+  return new Elysia({ name: "files" })
+    .get("/jobs/:id/files/*", ({ params, request }) => sendInput(ports, params.id, request))
+    .get("/jobs/:id/artifacts", async ({ params }) => {
+      const job = await findJob(ports, params.id);
+      const items = artifactsOf(job).map((artifact) => artifactView(job.id, artifact));
+      return Response.json({ items });
+    })
+    .get("/jobs/:id/artifacts.zip", ({ params }) => sendZip(ports, params.id))
+    .get("/jobs/:id/artifacts/*", ({ params, request }) => sendArtifact(ports, params.id, request));
+}
+
+function artifactsOf(job: JobRecord): readonly Artifact[] {
+  return job.outcome?.artifacts ?? [];
+}
+
+async function sendInput(ports: ApiPorts, id: string, request: Request): Promise<Response> {
+  const job = await findJob(ports, id);
+  const name = nameInPath(request, BEFORE_NAME);
+  const file = job.files.find(({ path }) => path === name);
+  if (file === undefined) throw noFile(`The job was sent without a file ${JSON.stringify(name)}.`);
+  return await fileResponse(request, file, (range) => ports.files.readInputPart(id, file, range));
+}
+
+async function sendArtifact(ports: ApiPorts, id: string, request: Request): Promise<Response> {
+  const job = await findJob(ports, id);
+  const name = nameInPath(request, BEFORE_NAME);
+  const artifact = artifactsOf(job).find(({ path }) => path === name);
+  if (artifact === undefined)
+    throw noFile(
+      job.outcome === null ? notEnded(job) : `The job has no artifact ${JSON.stringify(name)}.`,
+    );
+  return await fileResponse(request, artifact, (range) =>
+    ports.files.readArtifact(id, artifact, range),
+  );
+}
+
+/** All artifacts as one archive, made while it is sent: its length is not known before. */
+async function sendZip(ports: ApiPorts, id: string): Promise<Response> {
+  const job = await findJob(ports, id);
+  if (job.outcome === null) throw noFile(notEnded(job));
+  return new Response(makeZip(zipEntries(ports.files, job)), {
+    headers: {
+      "Content-Type": "application/zip",
+      ...attachmentHeaders(`${id}.zip`),
+      "Cache-Control": "no-store",
+    },
+  });
+}
+
+/** One file after the other, each opened when it is its turn. */
+async function* zipEntries(files: FileStore, job: JobRecord) {
+  for (const artifact of artifactsOf(job)) {
+    const { path, sizeBytes } = artifact;
+    const blob = await files.readArtifact(job.id, artifact, { start: 0, end: sizeBytes });
+    yield {
+      name: path,
+      size: sizeBytes,
+      input: blob.stream(),
+      lastModified: job.finishedAtMs ?? 0,
+    };
+  }
+}
+
+function notEnded(job: JobRecord): string {
+  return `The job is ${job.status}; its artifacts can be read once it has ended.`;
+}
