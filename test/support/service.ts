@@ -55,6 +55,10 @@ export async function startService(options: ServiceOptions = {}): Promise<Runnin
   const child = startProcess("src/main.ts", { ...options, dataDir });
   const line = await child.said(/Listening on (http:\S+)\//);
   const pid = pidBelowBubblewrap(child.pid);
+  let hasEnded = false;
+  void child.exited.finally(() => {
+    hasEnded = true;
+  });
   return {
     ...child,
     pid,
@@ -63,6 +67,12 @@ export async function startService(options: ServiceOptions = {}): Promise<Runnin
     async stop() {
       process.kill(pid, "SIGTERM");
       return child.exited;
+    },
+    async kill9() {
+      // Without the bubblewrap around it the service would live on, while that ends with the service.
+      if (pid === child.pid) return child.kill9();
+      if (!hasEnded) process.kill(pid, "SIGKILL");
+      await child.exited;
     },
   };
 }
