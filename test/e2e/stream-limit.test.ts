@@ -53,7 +53,7 @@ test("one stream too many is refused with a problem that says when to come back,
   const snapshot = await fetch(snapshotOf(ended));
   expect([snapshot.status, await snapshot.json()]).toMatchObject([
     503,
-    { code: "too_many_streams", title: "Too many clients read logs" },
+    { code: "too_many_streams", title: "Too many clients read logs or wait" },
   ]);
   expect((await fetch(snapshotOf(ended).replace("/logs", ""))).status).toBe(200);
   // A client that has the end already needs no place to be told to stay away.
