@@ -147,6 +147,11 @@ export function readLogContract(harness: StoreHarness): void {
         const [entry] = await store.readLog({ id, from: { epoch, seq }, maxBytes: 1 });
         expect(await expectPrompt(wait)).toEqual(entry ?? null);
       }
+      const untilEnd = waitOn(id, { epoch, seq: 2 });
+      await store.finish({ ...lease, outcome: SUCCEEDED, lastSeq: 2, log: EMPTY_LOG });
+      const [end] = await store.readLog({ id, from: { epoch, seq: 3 }, maxBytes: 1 });
+      expect(end?.kind).toBe("end");
+      expect(await expectPrompt(untilEnd)).toEqual(end ?? null);
       expect(await expectPrompt(waitOn(id, { epoch, seq: 0 }))).toBeNull();
     });
 

@@ -6,14 +6,20 @@ import type { Connection } from "./connection.ts";
 import { findJob, isHeldBy, type JobRow } from "./job-row.ts";
 import { insertEntry, lastSeq, setLogSize } from "./log.ts";
 
+/** A FinishAnswer, and what the end was noted as. */
+export type FinishResult =
+  | Exclude<FinishAnswer, { readonly kind: "finished" }>
+  /** `endSeq`: that of the log's end entry; null where an earlier call has written it. */
+  | { readonly kind: "finished"; readonly endSeq: number | null };
+
 /** Ends a held job whose log is whole, or confirms that this very claim has ended it before. */
-export function finish(db: Connection, request: FinishRequest): FinishAnswer {
+export function finish(db: Connection, request: FinishRequest): FinishResult {
   const job = findJob(db, request.id);
   if (job === undefined) return { kind: "fenced" };
   if (!isHeldBy(job, request)) {
     const wasThisClaim =
       job.finished_by_claim === 1 && job.epoch === request.epoch && job.owner === request.owner;
-    return { kind: wasThisClaim ? "finished" : "fenced" };
+    return wasThisClaim ? { kind: "finished", endSeq: null } : { kind: "fenced" };
   }
   const last = lastSeq(db, job.n, request.epoch);
   if (last < request.lastSeq) return { kind: "behind", lastSeq: last };
@@ -23,9 +29,9 @@ export function finish(db: Connection, request: FinishRequest): FinishAnswer {
     const { droppedBytes } = log;
     insertEntry(db, job.n, encodeEntry({ epoch, seq: last + 1, kind: "gap", droppedBytes }));
   }
-  endJob(db, job, request.outcome);
+  const endSeq = endJob(db, job, request.outcome);
   db.run("UPDATE job SET finished_by_claim = 1 WHERE n = ?", job.n);
-  return { kind: "finished" };
+  return { kind: "finished", endSeq };
 }
 
 /** Ends a queued job as cancelled, or flags a running one for the worker that holds it. */
@@ -39,8 +45,11 @@ export function requestCancel(db: Connection, id: string): CancelAnswer {
   return "cancelled";
 }
 
-/** The one step into a terminal state, with the log's end entry. The caller has checked that the job is active. */
-export function endJob(db: Connection, job: JobRow, outcome: Outcome): void {
+/**
+ * The one step into a terminal state, with the log's end entry, whose seq it returns. The caller has checked that the job
+ * is active.
+ */
+export function endJob(db: Connection, job: JobRow, outcome: Outcome): number {
   const nowMs = Date.now();
   // A job that was never claimed has no epoch and no attempt entry; its only entry takes what a claim would have taken.
   const epoch = job.epoch > 0 ? job.epoch : nowMs;
@@ -53,4 +62,5 @@ export function endJob(db: Connection, job: JobRow, outcome: Outcome): void {
     nowMs,
     job.n,
   );
+  return seq;
 }

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { AppError } from "../../errors.ts";
-import { type JobRecord, type NewJob, PRIORITIES } from "../../jobs/job.ts";
+import { endNote, type JobRecord, type NewJob, PRIORITIES } from "../../jobs/job.ts";
 import type { EntryId, LogEntry } from "../../jobs/log-entry.ts";
 import type {
   AppendAnswer,
@@ -198,9 +198,13 @@ class SqliteStore implements Store {
   }
 
   async finish(request: FinishRequest): Promise<FinishAnswer> {
+    const { id, epoch, outcome } = request;
     const answer = await this.#writer.call("finish", request);
-    if (answer.kind === "finished") this.#tail.changed(request.id);
-    return answer;
+    if (answer.kind !== "finished") return answer;
+    const { kind, endSeq: seq } = answer;
+    if (seq === null) this.#tail.changed(id);
+    else this.#tail.ended(id, { epoch, seq, kind: "end", end: endNote(outcome) });
+    return { kind };
   }
 
   async release(lease: LeaseKey): Promise<void> {

@@ -27,6 +27,12 @@ export class LogTail {
     this.#wakeups.wake(id, entry);
   }
 
+  /** To be called once a log's end is committed: nothing comes after it, so that nobody will ask for it who does not wait now. */
+  ended(id: string, entry: LogEntry): void {
+    this.#recent.forget(id);
+    this.#wakeups.wake(id, entry);
+  }
+
   /** To be called once an entry of another kind is committed. */
   changed(id: string): void {
     this.#recent.forget(id);
