@@ -1,45 +1,17 @@
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 
 import { AppError } from "../errors.ts";
 import type { JobFilter } from "../jobs/job.ts";
-import { isTerminal, JOB_STATUSES } from "../jobs/states.ts";
+import { isTerminal } from "../jobs/states.ts";
 import { describeJob, findJob } from "./find-job.ts";
 import { listedJobView } from "./job-view.ts";
 import type { ApiPorts, RoutePorts } from "./ports.ts";
+import { JobQuery, ListQuery } from "./request-schemas.ts";
 import { rerun, submit } from "./submit.ts";
-import { MAX_WAIT_SEC, untilEnded } from "./wait.ts";
+import { untilEnded } from "./wait.ts";
 
 const DEFAULT_PAGE = 50;
-
-export const ListQuery = Type.Object(
-  {
-    status: Type.Optional(Type.Union(JOB_STATUSES.map((status) => Type.Literal(status)))),
-    runtime: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-    label: Type.Optional(Type.String({ pattern: "^[^:]+:", description: "a label as name:value" })),
-    // Text, as everything in a query is.
-    limit: Type.Optional(
-      Type.String({
-        pattern: "^([1-9]|[1-9][0-9]|1[0-9][0-9]|200)$",
-        description: "a number from 1 to 200",
-      }),
-    ),
-    cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-  },
-  { additionalProperties: false },
-);
-
-export const JobQuery = Type.Object(
-  {
-    wait: Type.Optional(
-      Type.String({
-        pattern: "^([1-9]?[0-9]|[12][0-9][0-9]|300)$",
-        description: `seconds to wait for the job's end, a whole number from 0 to ${MAX_WAIT_SEC}`,
-      }),
-    ),
-  },
-  { additionalProperties: false },
-);
 
 /** Submit, look at, list, cancel, repeat and remove jobs. */
 export function jobRoutes(ports: RoutePorts) {

@@ -1,4 +1,4 @@
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
 
 import { AppError, messageOf } from "../errors.ts";
@@ -7,6 +7,7 @@ import type { InputFile } from "../jobs/job.ts";
 import { MIB } from "../jobs/limits.ts";
 import { checkRelativePath, findPathConflict } from "../jobs/paths.ts";
 import { describeSchemaError } from "../jobs/schema-errors.ts";
+import { InlineFilesSchema } from "./request-schemas.ts";
 import type { UploadLimits } from "./upload.ts";
 
 /*
@@ -17,18 +18,6 @@ import type { UploadLimits } from "./upload.ts";
 const MAX_JSON_BYTES = 16 * MIB;
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
-/** `files` of a JSON body. */
-export const InlineFilesSchema = Type.Array(
-  Type.Object(
-    {
-      path: Type.String({ description: "Relative path, where the program finds the file." }),
-      content: Type.String(),
-      encoding: Type.Optional(Type.Union([Type.Literal("utf8"), Type.Literal("base64")])),
-    },
-    { additionalProperties: false },
-  ),
-);
 
 type InlineFiles = Static<typeof InlineFilesSchema>;
 

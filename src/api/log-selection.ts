@@ -1,19 +1,6 @@
-import { Type } from "@sinclair/typebox";
-
 import { AppError } from "../errors.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import type { AttemptSelection } from "../logs/attempt-selection.ts";
-
-/** What part of a log is asked for: query parameters that all its readers have. */
-export const LogSelection = {
-  stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
-  attempt: Type.Optional(
-    Type.String({
-      pattern: "^(all|latest|[1-9][0-9]{0,5})$",
-      description: "all, latest, or the number of one attempt",
-    }),
-  ),
-};
 
 /** The attempts that are asked for; the latest where nothing is. Throws AppError `not_found` where there is no such attempt. */
 export function attemptOf(given: string | undefined, job: JobRecord): AttemptSelection {

@@ -1,4 +1,4 @@
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 
 import { AppError } from "../errors.ts";
 import type { JobRecord } from "../jobs/job.ts";
@@ -9,23 +9,10 @@ import { countStreamedBytes } from "../platform/memory.ts";
 import { type ByteRange, parseByteRange } from "./byte-range.ts";
 import { contentRange } from "./download.ts";
 import { findJob } from "./find-job.ts";
-import { attemptOf, LogSelection } from "./log-selection.ts";
+import { attemptOf } from "./log-selection.ts";
 import { ndjsonLines } from "./ndjson.ts";
 import type { RoutePorts } from "./ports.ts";
-
-export const SnapshotQuery = Type.Object(
-  {
-    ...LogSelection,
-    tail: Type.Optional(
-      Type.String({
-        pattern: "^([1-9][0-9]{0,4}|100000)$",
-        description: "a number of last lines from 1 to 100000",
-      }),
-    ),
-    format: Type.Optional(Type.Union([Type.Literal("text"), Type.Literal("ndjson")])),
-  },
-  { additionalProperties: false },
-);
+import type { SnapshotQuery } from "./request-schemas.ts";
 
 type Query = Static<typeof SnapshotQuery>;
 

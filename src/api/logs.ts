@@ -1,4 +1,4 @@
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 
 import type { Logger } from "../logger.ts";
@@ -6,20 +6,12 @@ import { parseEventId } from "../logs/events.ts";
 import { FINISHED, type FollowEnd, type FollowStep, followLog } from "../logs/follow.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
 import { findJob } from "./find-job.ts";
-import { attemptOf, LogSelection } from "./log-selection.ts";
-import { sendSnapshot, SnapshotQuery } from "./log-snapshot.ts";
+import { attemptOf } from "./log-selection.ts";
+import { sendSnapshot } from "./log-snapshot.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { RoutePorts } from "./ports.ts";
+import { SnapshotQuery, StreamQuery } from "./request-schemas.ts";
 import { frameEvents, frameRestart, HEARTBEAT, RESET, STREAM_OPENING } from "./sse.ts";
-
-export const StreamQuery = Type.Object(
-  {
-    ...LogSelection,
-    format: Type.Optional(Type.Union([Type.Literal("plain"), Type.Literal("json")])),
-    last_event_id: Type.Optional(Type.String({ maxLength: 100 })),
-  },
-  { additionalProperties: false },
-);
 
 /** What a job printed: as it is so far, and as it comes. */
 export function logRoutes(ports: RoutePorts) {

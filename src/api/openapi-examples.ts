@@ -39,6 +39,18 @@ export const ENDED_JOB = {
   oom: false,
   usage: { wall_ms: 5, cpu_ms: 3, peak_memory_bytes: 8_388_608 },
   log: { bytes: 6, dropped_bytes: 0 },
+};
+
+export const CANCELLED_JOB = {
+  ...QUEUED_JOB,
+  status: "cancelled",
+  reason: "cancelled",
+  finished_at: "2026-11-24T09:00:00.009Z",
+  queue_position: null,
+};
+
+export const JOB_WITH_OUTPUT = {
+  ...ENDED_JOB,
   stdout: "hello\n",
   stderr: "",
   stdout_truncated: false,
@@ -109,3 +121,9 @@ jobrunner_queue_depth{priority="high"} 0
 jobrunner_queue_depth{priority="normal"} 3
 jobrunner_queue_depth{priority="low"} 0
 `;
+
+export const OPENAPI_EXAMPLE = {
+  openapi: "3.1.0",
+  info: { title: "job-runner", version: packageJson.version },
+  paths: { "/jobs": {} },
+};

@@ -1,105 +1,43 @@
-import type { TObject } from "@sinclair/typebox";
-
 import packageJson from "../../package.json" with { type: "json" };
-import { JobQuery, ListQuery } from "./jobs.ts";
-import { SnapshotQuery } from "./log-snapshot.ts";
-import { StreamQuery } from "./logs.ts";
 import {
   ARTIFACT_EXAMPLE,
+  CANCELLED_JOB,
   ENDED_JOB,
-  EXAMPLE_ID,
+  JOB_WITH_OUTPUT,
   METRICS_EXAMPLE,
   NDJSON_EXAMPLE,
+  OPENAPI_EXAMPLE,
   QUEUED_JOB,
   RUNTIMES_EXAMPLE,
   STATS_EXAMPLE,
   STREAM_EXAMPLE,
 } from "./openapi-examples.ts";
-import type { SchemaName } from "./openapi-schemas.ts";
-import { MAX_WAIT_SEC } from "./wait.ts";
+import {
+  bytes,
+  FILENAME,
+  ID,
+  json,
+  type Operation,
+  RANGE,
+  ref,
+  SUBMIT_HEADERS,
+} from "./openapi-parts.ts";
+import { JobQuery, ListQuery, SnapshotQuery, StreamQuery } from "./request-schemas.ts";
 
 /*
  * Every operation of the API, for its description. A test compares them with the routes that the server really has.
  */
 
-/** One answer of an operation. */
-export interface Answer {
-  readonly description: string;
-  readonly content?: Readonly<Record<string, object>>;
-}
-
-/** A reference to one of the document's schemas. */
-export const ref = (name: SchemaName) => ({ $ref: `#/components/schemas/${name}` });
-
-const json = (description: string, schema: SchemaName, example: object): Answer => ({
-  description,
-  content: { "application/json": { schema: ref(schema), example } },
-});
-
-const bytes = (description: string, type: string, example?: string): Answer => ({
-  description,
-  content: { [type]: { schema: { type: "string" }, ...(example !== undefined && { example }) } },
-});
-
-const ID = {
-  name: "id",
-  in: "path",
-  required: true,
-  schema: { type: "string" },
-  example: EXAMPLE_ID,
-};
-
-const FILENAME = {
-  name: "filename",
-  in: "path",
-  required: true,
-  description: "The artifact's path; its slashes stay slashes.",
-  schema: { type: "string" },
-  example: "plots/result.csv",
-};
-
-function queryParameters(schema: TObject): object[] {
-  return Object.entries(schema.properties).map(([name, property]) => ({
-    name,
-    in: "query",
-    required: false,
-    schema: property,
-  }));
-}
-
-interface Operation {
-  readonly summary: string;
-  readonly parameters?: readonly object[];
-  readonly requestBody?: object;
-  /** By status; every operation may also answer with a problem. */
-  readonly responses: Readonly<Record<string, Answer>>;
-}
-
-const SUBMIT_HEADERS = [
-  {
-    name: "Idempotency-Key",
-    in: "header",
-    required: false,
-    description:
-      "Sent again within 24 hours, while the first job is kept, with the same spec and files, it is answered with the first job.",
-    schema: { type: "string", minLength: 1, maxLength: 255 },
-  },
-  {
-    name: "Prefer",
-    in: "header",
-    required: false,
-    description: `wait=N: where the job ends within N seconds (${MAX_WAIT_SEC} at most) the answer is 200 and has its output.`,
-    schema: { type: "string" },
-    example: "wait=30",
-  },
-];
-
-const SUBMITTED: Operation["responses"] = {
-  "200": json("It has ended in the time that the client prefers to wait.", "EndedJob", ENDED_JOB),
+const SUBMITTED = {
+  "200": json(
+    "It has ended in the time that the client prefers to wait.",
+    "EndedJob",
+    JOB_WITH_OUTPUT,
+  ),
   "202": json("Stored and queued; it will end once.", "Job", QUEUED_JOB),
-};
+} satisfies Operation["responses"];
 
-const SUBMIT: Operation = {
+const SUBMIT = {
   summary: "Submit a job",
   parameters: SUBMIT_HEADERS,
   requestBody: {
@@ -129,37 +67,29 @@ const SUBMIT: Operation = {
     },
   },
   responses: SUBMITTED,
-};
+} satisfies Operation;
 
-const RANGE = {
-  name: "Range",
-  in: "header",
-  required: false,
-  description: "One range of bytes.",
-  schema: { type: "string" },
-  example: "bytes=0-99",
-};
-
-const DOWNLOADED: Operation["responses"] = {
+const DOWNLOADED = {
   "200": bytes("The file.", "application/octet-stream", "a,b\n1,2\n"),
-  "206": bytes("The part asked for.", "application/octet-stream"),
+  "206": bytes("The part asked for.", "application/octet-stream", "a,b\n"),
   "304": { description: "The client's copy is the same." },
-};
+} satisfies Operation["responses"];
 
 /** Keyed as Elysia names its routes: `METHOD /path/:parameter`. */
-export const OPERATIONS: Readonly<Record<string, Operation>> = {
+export const OPERATIONS = {
   "POST /jobs": SUBMIT,
   "GET /jobs": {
     summary: "List jobs, newest first",
-    parameters: queryParameters(ListQuery),
+    query: ListQuery,
     responses: {
       "200": json("A page of jobs.", "JobList", { items: [QUEUED_JOB], next_cursor: null }),
     },
   },
   "GET /jobs/:id": {
-    summary: "A job's status and metadata; with `wait`, once it has ended or the time is over",
-    parameters: [ID, ...queryParameters(JobQuery)],
-    responses: { "200": json("The job.", "Job", QUEUED_JOB) },
+    summary: "A job's status and metadata; with ?wait, once it has ended or the time is over",
+    parameters: [ID],
+    query: JobQuery,
+    responses: { "200": json("The job.", "Job", ENDED_JOB) },
   },
   "DELETE /jobs/:id": {
     summary: "Remove an ended job: record, log and files",
@@ -185,13 +115,14 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: "Cancel a job: a queued one never runs, a running one is killed",
     parameters: [ID],
     responses: {
-      "200": json("It had already ended, and is unchanged.", "Job", QUEUED_JOB),
-      "202": json("It is cancelled, or about to be.", "Job", QUEUED_JOB),
+      "200": json("It had already ended, and is unchanged.", "Job", ENDED_JOB),
+      "202": json("It is cancelled, or about to be.", "Job", CANCELLED_JOB),
     },
   },
   "GET /jobs/:id/logs": {
     summary: "Everything printed so far, byte for byte; or its last lines, a range, or its events",
-    parameters: [ID, ...queryParameters(SnapshotQuery), RANGE],
+    parameters: [ID, RANGE],
+    query: SnapshotQuery,
     responses: {
       "200": {
         description: "The program's output.",
@@ -200,14 +131,14 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
           "application/x-ndjson": { schema: { type: "string" }, example: NDJSON_EXAMPLE },
         },
       },
-      "206": bytes("The range asked for.", "text/plain"),
+      "206": bytes("The range asked for.", "text/plain", "hel"),
     },
   },
   "GET /jobs/:id/logs/stream": {
     summary: "The same as Server-Sent Events, live; ends with `event: end`",
+    query: StreamQuery,
     parameters: [
       ID,
-      ...queryParameters(StreamQuery),
       { name: "Last-Event-ID", in: "header", required: false, schema: { type: "string" } },
     ],
     responses: {
@@ -271,6 +202,11 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   "GET /openapi.json": {
     summary: "This description",
-    responses: { "200": bytes("OpenAPI 3.1.", "application/json") },
+    responses: {
+      "200": {
+        description: "OpenAPI 3.1.",
+        content: { "application/json": { schema: { type: "object" }, example: OPENAPI_EXAMPLE } },
+      },
+    },
   },
-};
+} as const satisfies Readonly<Record<string, Operation>>;

@@ -3,14 +3,15 @@ import { type TSchema, Type } from "@sinclair/typebox";
 import { REASONS } from "../jobs/outcome.ts";
 import { JobSpecSchema } from "../jobs/spec.ts";
 import { JOB_STATUSES } from "../jobs/states.ts";
-import { InlineFilesSchema } from "./json-upload.ts";
+import { InlineFilesSchema } from "./request-schemas.ts";
 
 /** The shapes of our JSON answers, as the API description shows them; the tests check real answers against them. */
 
 const closed = { additionalProperties: false };
 
-const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
-const oneOf = (values: readonly string[]) => Type.Union(values.map((value) => Type.Literal(value)));
+const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
+const oneOf = <Value extends string>(values: readonly Value[]) =>
+  Type.Union(values.map((value) => Type.Literal(value)));
 const time = Type.String({ format: "date-time" });
 const count = Type.Integer({ minimum: 0 });
 
@@ -131,7 +132,12 @@ const Stats = Type.Object(
     store: Type.Object({ kind: oneOf(["sqlite", "redis"]) }, closed),
     queue: nullable(
       Type.Object(
-        { high: count, normal: count, low: count, oldest_wait_ms: nullable(count) },
+        {
+          high: count,
+          normal: count,
+          low: count,
+          oldest_wait_ms: nullable(count),
+        },
         { ...closed, description: "null, as all that the store knows, while it does not answer." },
       ),
     ),

@@ -1,7 +1,7 @@
 import { AppError, type ErrorCode } from "../errors.ts";
 
 /** The one place where an error of ours gets an HTTP status. A code without a row does not compile. */
-const STATUS: Record<ErrorCode, { readonly status: number; readonly title: string }> = {
+const STATUS = {
   bad_request: { status: 400, title: "The request cannot be read" },
   unauthorized: { status: 401, title: "A valid API key is needed" },
   forbidden_host: { status: 403, title: "This host name is not served" },
@@ -23,7 +23,7 @@ const STATUS: Record<ErrorCode, { readonly status: number; readonly title: strin
   too_many_streams: { status: 503, title: "Too many clients read logs or wait" },
   store_unavailable: { status: 503, title: "The job store does not answer" },
   storage_full: { status: 507, title: "The store is full" },
-};
+} as const satisfies Record<ErrorCode, { readonly status: number; readonly title: string }>;
 
 /**
  * Seconds after which a request may be tried again, where the error does not say. A store that is away comes back by
@@ -53,7 +53,7 @@ export function problemResponse(error: unknown, request: Request, requestId: str
     error instanceof AppError
       ? error
       : new AppError("internal", "Something went wrong on the server; its log has the details.");
-  const { status, title } = STATUS[known.code];
+  const { status } = STATUS[known.code];
   const headers: Record<string, string> = {
     "Content-Type": "application/problem+json",
     "Cache-Control": "no-store",
@@ -61,16 +61,25 @@ export function problemResponse(error: unknown, request: Request, requestId: str
   const retryAfterSec = known.retryAfterSec ?? RETRY_AFTER_SEC.get(status);
   if (retryAfterSec !== undefined) headers["Retry-After"] = String(retryAfterSec);
   if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="job-runner"';
-  const body = {
-    type: `urn:job-runner:problem:${known.code}`,
+  const body = problemBody(known, { instance: new URL(request.url).pathname, requestId });
+  return new Response(JSON.stringify(body), { status, headers });
+}
+
+/** What such a response says. `instance` is the path that was asked for. */
+export function problemBody(
+  { code, message, fields }: AppError,
+  { instance, requestId }: { readonly instance: string; readonly requestId: string },
+) {
+  const { status, title } = STATUS[code];
+  return {
+    type: `urn:job-runner:problem:${code}`,
     title,
     status,
     // Why the store does not answer names addresses of the operator's, whose log has it.
-    detail: known.code === "store_unavailable" ? STORE_AWAY : known.message,
-    instance: new URL(request.url).pathname,
-    code: known.code,
-    errors: known.fields.map(({ pointer, detail }) => ({ pointer, detail })),
+    detail: code === "store_unavailable" ? STORE_AWAY : message,
+    instance,
+    code,
+    errors: fields.map(({ pointer, detail }) => ({ pointer, detail })),
     request_id: requestId,
   };
-  return new Response(JSON.stringify(body), { status, headers });
 }

@@ -5,14 +5,13 @@ import { isTerminal } from "../jobs/states.ts";
 import { pause } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
 import { noJob } from "./find-job.ts";
+import { MAX_WAIT_SEC } from "./request-schemas.ts";
 
 /*
  * Waiting for a job's end. Whoever waits is a watcher of its log, whose last entry is stored with the end: that costs no
  * connection, no thread and no polling, however many wait.
  */
 
-/** The longest that one request waits. */
-export const MAX_WAIT_SEC = 300;
 /** A log that has been seen to grow this often is of a job that prints a lot, and is looked at less often from then on. */
 const PROMPT_LOOKS = 16;
 /** The end of such a job is seen so much later. */

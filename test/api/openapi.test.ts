@@ -1,35 +1,36 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { FormatRegistry } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 
 import { openApiDocument } from "../../src/api/openapi.ts";
-import { SCHEMAS, type SchemaName } from "../../src/api/openapi-schemas.ts";
+import type { SchemaName } from "../../src/api/openapi-schemas.ts";
 import { call, openApi } from "../support/api.ts";
 import { runPython, submitPython, waitForEnd } from "../support/client.ts";
+import { schemaCheck } from "../support/schema-check.ts";
 import { removeDataDir, type RunningService, startService } from "../support/service.ts";
 
-// TypeBox knows no format by itself, and refuses what it does not know.
-FormatRegistry.Set("uuid", (text) => /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(text));
-FormatRegistry.Set("date-time", (text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text));
-
-interface Content {
-  readonly schema?: { readonly $ref?: string };
+/** What has a schema, and may have examples. */
+interface Exemplified {
+  readonly schema: object;
   readonly example?: unknown;
+  readonly examples?: Readonly<Record<string, { readonly $ref: string }>>;
 }
+type Content = Readonly<Record<string, Exemplified>>;
 
 interface Operation {
-  readonly summary: string;
-  readonly requestBody?: { readonly content: Readonly<Record<string, Content>> };
-  readonly responses: Readonly<
-    Record<string, { readonly content?: Readonly<Record<string, Content>> }>
-  >;
+  readonly parameters?: readonly (Exemplified & {
+    readonly name: string;
+    readonly required: boolean;
+  })[];
+  readonly requestBody?: { readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly content?: Content }>>;
 }
 
 // As it is sent: the document as JSON.
 const document = JSON.parse(JSON.stringify(openApiDocument())) as {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly examples: Readonly<Record<string, { readonly value: unknown }>> };
 };
+const misfits = schemaCheck(document);
 
 const operations = Object.entries(document.paths).flatMap(([path, item]) =>
   Object.entries(item).map(([method, operation]) => ({
@@ -38,9 +39,28 @@ const operations = Object.entries(document.paths).flatMap(([path, item]) =>
   })),
 );
 
-/** What is wrong with a value; empty when it fits. */
-function misfits(name: SchemaName, value: unknown): readonly string[] {
-  return [...Value.Errors(SCHEMAS[name], value)].map(({ path, message }) => `${path}: ${message}`);
+function examplesOf({ example, examples = {} }: Exemplified): readonly unknown[] {
+  const shared = Object.values(examples).map(({ $ref: reference }) => {
+    const name = reference.replace("#/components/examples/", "");
+    return document.components.examples[name]?.value;
+  });
+  return example === undefined ? shared : [example, ...shared];
+}
+
+/** Whatever has a schema in an operation, by where it stands. */
+function exemplifiedIn({ parameters = [], requestBody, responses }: Operation) {
+  const bodies: Operation["responses"] = { request: requestBody ?? {}, ...responses };
+  return [
+    ...parameters.map((each) => ({ ...each, place: each.name, isNeeded: each.required })),
+    ...Object.entries(bodies).flatMap(([status, { content = {} }]) =>
+      Object.entries(content).map(([mediaType, each]) => ({
+        ...each,
+        place: `${status} ${mediaType}`,
+        // An archive has no text that could be shown.
+        isNeeded: mediaType !== "application/zip",
+      })),
+    ),
+  ];
 }
 
 test("the document is valid OpenAPI 3.1", async () => {
@@ -62,44 +82,28 @@ test("the document describes the routes that there are, and no others", async ()
   await close();
 });
 
-describe("every example fits its schema", () => {
-  const examples = operations.flatMap(({ route, operation }) =>
-    Object.entries(operation.responses).flatMap(([status, { content = {} }]) =>
-      Object.values(content).map((each) => ({ route, status, ...each })),
-    ),
-  );
-
-  for (const { route, status, schema, example } of examples) {
-    const name = schema?.$ref?.replace("#/components/schemas/", "");
-    if (name === undefined) continue;
-    test(`${route}, ${status}: ${name}`, () => {
-      expect(misfits(name as SchemaName, example)).toEqual([]);
+describe("every parameter that is needed, every body and every error has an example, which fits its schema", () => {
+  for (const { route, operation } of operations)
+    test(route, () => {
+      const all = exemplifiedIn(operation);
+      // The errors, if nothing else.
+      expect(all).not.toEqual([]);
+      for (const { place, isNeeded, ...each } of all) {
+        const examples = examplesOf(each);
+        if (isNeeded) expect([place, examples.length > 0]).toEqual([place, true]);
+        for (const example of examples)
+          expect([place, misfits(each.schema, example)]).toEqual([place, []]);
+      }
     });
-  }
 
-  test("of a submission: JobSpec", () => {
-    const body = document.paths["/jobs"]?.["post"]?.requestBody?.content["multipart/form-data"];
-    const example = body?.example as { readonly spec: unknown };
-    expect(misfits("JobSpec", example.spec)).toEqual([]);
-    const inline = document.paths["/jobs"]?.["post"]?.requestBody?.content["application/json"];
-    expect(misfits("InlineJob", inline?.example)).toEqual([]);
-  });
-
-  test("and every operation has one, or answers without a body", () => {
-    const without = operations.filter(({ operation }) => {
-      const answers = Object.entries(operation.responses).filter(([status]) =>
-        status.startsWith("2"),
-      );
-      return !answers.some(([, { content }]) =>
-        Object.values(content ?? {}).some(({ example }) => example !== undefined),
-      );
-    });
-    // What is gone has no body, an archive is bytes, and the description is its own example.
-    expect(without.map(({ route }) => route)).toEqual([
-      "DELETE /jobs/{id}",
-      "GET /jobs/{id}/artifacts.zip",
-      "GET /openapi.json",
+  test("a value that does not fit is noticed", () => {
+    const problem = { $ref: "#/components/schemas/Problem" };
+    const [example] = Object.values(document.components.examples);
+    expect(misfits(problem, example?.value)).toEqual([]);
+    expect(misfits(problem, { ...(example?.value as object), status: "422" })).toEqual([
+      "/status: must be integer",
     ]);
+    expect(misfits({ type: "string", format: "uuid" }, "x")).not.toEqual([]);
   });
 });
 
@@ -115,9 +119,11 @@ describe("real answers fit their schemas", () => {
     await removeDataDir(service.dataDir);
   });
 
+  const schemaOf = (name: SchemaName) => ({ $ref: `#/components/schemas/${name}` });
+
   async function expectFit(name: SchemaName, path: string, init: RequestInit = {}): Promise<void> {
     const response = await fetch(`${service.url}${path}`, init);
-    expect(misfits(name, await response.json())).toEqual([]);
+    expect(misfits(schemaOf(name), await response.json())).toEqual([]);
   }
 
   for (const [path, name] of [
@@ -152,7 +158,7 @@ describe("real answers fit their schemas", () => {
       service.url,
       "import time\nprint('up', flush=True)\ntime.sleep(60)",
     );
-    expect(misfits("Job", submitted)).toEqual([]);
+    expect(misfits(schemaOf("Job"), submitted)).toEqual([]);
     await expectFit("Job", `/jobs/${submitted.id}/cancel`, { method: "POST" });
     expect((await waitForEnd(service.url, submitted.id)).status).toBe("cancelled");
     await expectFit("Job", `/jobs/${submitted.id}`);

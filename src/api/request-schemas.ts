@@ -1,0 +1,85 @@
+import { Type } from "@sinclair/typebox";
+
+import { JOB_STATUSES } from "../jobs/states.ts";
+
+/*
+ * What requests are checked with, beside the spec of a job. The description and the typed client are made of it too, so
+ * nothing of the server is imported here.
+ */
+
+/** The longest that one request waits. */
+export const MAX_WAIT_SEC = 300;
+export const ListQuery = Type.Object(
+  {
+    status: Type.Optional(Type.Union(JOB_STATUSES.map((status) => Type.Literal(status)))),
+    runtime: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    label: Type.Optional(Type.String({ pattern: "^[^:]+:", description: "a label as name:value" })),
+    // Text, as everything in a query is.
+    limit: Type.Optional(
+      Type.String({
+        pattern: "^([1-9]|[1-9][0-9]|1[0-9][0-9]|200)$",
+        description: "a number from 1 to 200",
+      }),
+    ),
+    cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+  },
+  { additionalProperties: false },
+);
+
+export const JobQuery = Type.Object(
+  {
+    wait: Type.Optional(
+      Type.String({
+        pattern: "^([1-9]?[0-9]|[12][0-9][0-9]|300)$",
+        description: `seconds to wait for the job's end, a whole number from 0 to ${MAX_WAIT_SEC}`,
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** What part of a log is asked for: query parameters that all its readers have. */
+const LogSelection = {
+  stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
+  attempt: Type.Optional(
+    Type.String({
+      pattern: "^(all|latest|[1-9][0-9]{0,5})$",
+      description: "all, latest, or the number of one attempt",
+    }),
+  ),
+};
+
+export const SnapshotQuery = Type.Object(
+  {
+    ...LogSelection,
+    tail: Type.Optional(
+      Type.String({
+        pattern: "^([1-9][0-9]{0,4}|100000)$",
+        description: "a number of last lines from 1 to 100000",
+      }),
+    ),
+    format: Type.Optional(Type.Union([Type.Literal("text"), Type.Literal("ndjson")])),
+  },
+  { additionalProperties: false },
+);
+
+export const StreamQuery = Type.Object(
+  {
+    ...LogSelection,
+    format: Type.Optional(Type.Union([Type.Literal("plain"), Type.Literal("json")])),
+    last_event_id: Type.Optional(Type.String({ maxLength: 100 })),
+  },
+  { additionalProperties: false },
+);
+
+/** `files` of a JSON body. */
+export const InlineFilesSchema = Type.Array(
+  Type.Object(
+    {
+      path: Type.String({ description: "Relative path, where the program finds the file." }),
+      content: Type.String(),
+      encoding: Type.Optional(Type.Union([Type.Literal("utf8"), Type.Literal("base64")])),
+    },
+    { additionalProperties: false },
+  ),
+);
