@@ -1,8 +1,21 @@
 #!/bin/sh
 # Makes this machine ready to run and to test the service: missing system packages, Bun, the npm packages.
-# Says each thing it does; what is already there is left alone, so it may be run at any time. Needs no arguments.
+# Says each thing it does; what is already there is left alone, so it may be run at any time.
+#
+#   ./setup.sh             to run the service, and all tests but those in a browser
+#   ./setup.sh --browser   installs Chromium too, for these
 set -eu
 cd "$(dirname "$0")"
+
+with_browser=""
+case ${1-} in
+  "") ;;
+  --browser) with_browser=yes ;;
+  *)
+    echo "setup: unknown argument $1; there is only --browser" >&2
+    exit 2
+    ;;
+esac
 
 bun_version=$(sed -n 's/.*"packageManager": "bun@\([0-9.]*\)".*/\1/p' package.json)
 [ -n "$bun_version" ] || { echo "setup: package.json names no Bun version" >&2; exit 1; }
@@ -102,6 +115,23 @@ install_system_packages() {
   fi
 }
 
+# Chromium under any of the names that test/support/chromium.ts looks for. Where it cannot be had as a package (Ubuntu has it
+# as a snap only) all else is ready all the same: the tests in a browser are left out, and say so.
+install_browser() {
+  for program in chromium chromium-browser google-chrome; do
+    if has "$program"; then
+      say "$program is here"
+      return 0
+    fi
+  done
+  browser_line=$(install_line "$manager" chromium)
+  if [ -n "$as_root" ] && [ -n "$manager" ]; then
+    say "installing chromium: $browser_line"
+    $as_root env DEBIAN_FRONTEND=noninteractive sh -c "$browser_line" && return 0
+  fi
+  say "WARNING: there is no Chromium, so the tests in a browser are left out; to install it, as root: $browser_line"
+}
+
 # Whether bubblewrap may work here is the kernel's to say; without it the service starts, and refuses jobs.
 check_sandbox() {
   if bwrap --unshare-user --unshare-pid --unshare-net --ro-bind / / true 2>/dev/null; then
@@ -195,6 +225,7 @@ if [ "$(uname -s)" = Linux ]; then
   else
     install_system_packages bwrap perl python3 redis-server faketime curl unzip bash
   fi
+  [ -z "$with_browser" ] || install_browser
   ! has bwrap || check_sandbox
 else
   say "bubblewrap exists for Linux only: on this system jobs run in the container, see docker/README.md"

@@ -89,7 +89,7 @@ export const VARIABLES = {
   ),
   apiKeys: list(
     "API_KEYS",
-    "Comma-separated keys; then every call but /livez and /readyz needs one.",
+    "Comma-separated keys; then every call but /livez, /readyz and /docs needs one.",
   ),
   allowAnonymous: flag(
     "ALLOW_ANONYMOUS",

@@ -5,6 +5,7 @@ import { type AnyElysia, Elysia, ValidationError } from "elysia";
 import { AppError, type ErrorCode, type FieldError, messageOf } from "../errors.ts";
 import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
 import type { Logger } from "../logger.ts";
+import { docsRoutes } from "./docs.ts";
 import { fileRoutes } from "./files.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
 import { REPLAYED_HEADER } from "./idempotency.ts";
@@ -35,6 +36,7 @@ export function createApi(ports: ApiPorts): Api {
       serverInfoRoutes(ports),
       statsRoutes(ports),
       probeRoutes(ports),
+      docsRoutes(),
       new Elysia().get("/openapi.json", () => Response.json(openApiDocument())),
     ];
   });

@@ -52,7 +52,8 @@ export function noFile(message: string): AppError {
   return new AppError("not_found", message);
 }
 
-function matchesEtag(header: string | null, etag: string): boolean {
+/** Whether an If-None-Match header names this copy (RFC 9110, section 13.1.2). */
+export function matchesEtag(header: string | null, etag: string): boolean {
   if (header === null) return false;
   const tags = header.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
   return tags.includes(etag) || tags.includes("*");

@@ -17,8 +17,15 @@ export interface CallerPolicy {
   readonly corsOrigins: readonly string[];
 }
 
-/** Probes of an orchestrator, which has no key and may use any host name. They tell nothing but alive or not. */
-const OPEN_PATHS = new Set(["/livez", "/readyz"]);
+/**
+ * Probes of an orchestrator, which has no key and may use any host name: they tell nothing but alive or not. And the page of
+ * docs.ts, which a browser opens before it can be given a key: it tells nothing, and what it shows is guarded.
+ */
+const OPEN_PATHS = new Set(["/livez", "/readyz", "/docs"]);
+
+function isOpen({ pathname }: URL): boolean {
+  return OPEN_PATHS.has(pathname) || pathname.startsWith("/docs/");
+}
 
 /**
  * Decides whether a request may go on.
@@ -26,7 +33,7 @@ const OPEN_PATHS = new Set(["/livez", "/readyz"]);
  */
 export function checkCaller(request: Request, policy: CallerPolicy): void {
   const url = new URL(request.url);
-  if (OPEN_PATHS.has(url.pathname)) return;
+  if (isOpen(url)) return;
   checkOrigin(request, url, policy);
   if (policy.apiKeys.length === 0) checkHost(request, url, policy);
   // A browser asks without its credentials first (Fetch standard, "CORS-preflight fetch").

@@ -46,6 +46,8 @@ export const ERRORS = {
   "GET /livez": ANYWHERE,
   "GET /readyz": ANYWHERE,
   "GET /openapi.json": GUARDED,
+  "GET /docs": ANYWHERE,
+  "GET /docs/:file": [...ANYWHERE, "bad_request", "not_found"],
 } as const satisfies Record<keyof typeof OPERATIONS, readonly ErrorCode[]>;
 
 /** A path that an error may be about, and what it says; where a field is at fault, which. */

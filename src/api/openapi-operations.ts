@@ -18,6 +18,7 @@ import {
   ID,
   json,
   type Operation,
+  PAGE_FILE,
   RANGE,
   ref,
   SUBMIT_HEADERS,
@@ -74,6 +75,8 @@ const DOWNLOADED = {
   "206": bytes("The part asked for.", "application/octet-stream", "a,b\n"),
   "304": { description: "The client's copy is the same." },
 } satisfies Operation["responses"];
+
+const PAGE_EXAMPLE = '<!doctype html>\n<html lang="en">\n';
 
 /** Keyed as Elysia names its routes: `METHOD /path/:parameter`. */
 export const OPERATIONS = {
@@ -207,6 +210,27 @@ export const OPERATIONS = {
         description: "OpenAPI 3.1.",
         content: { "application/json": { schema: { type: "object" }, example: OPENAPI_EXAMPLE } },
       },
+    },
+  },
+  "GET /docs": {
+    summary: "This description as a page, to read and to try",
+    responses: {
+      "200": bytes("The page.", "text/html", PAGE_EXAMPLE),
+      "304": { description: "The client's copy is the same." },
+    },
+  },
+  "GET /docs/:file": {
+    summary: "A script or style of that page",
+    parameters: [PAGE_FILE],
+    responses: {
+      "200": {
+        description: "The file.",
+        content: {
+          "text/javascript": { schema: { type: "string" }, example: 'showOrSay("");\n' },
+          "text/css": { schema: { type: "string" }, example: "body {\n  margin: 0;\n}\n" },
+        },
+      },
+      "304": { description: "The client's copy is the same." },
     },
   },
 } as const satisfies Readonly<Record<string, Operation>>;

@@ -67,6 +67,14 @@ export const FILENAME = {
   example: "plots/result.csv",
 };
 
+export const PAGE_FILE = {
+  name: "file",
+  in: "path",
+  required: true,
+  schema: { type: "string" },
+  example: "page.js",
+};
+
 export const RANGE = {
   name: "Range",
   in: "header",

@@ -49,10 +49,11 @@ describe("a server without keys", () => {
       expect(refusal(OPEN, { "sec-fetch-site": site })).toBe("forbidden_origin");
   });
 
-  test("answers probes under every name", () => {
-    for (const path of ["/livez", "/readyz"])
+  test("answers probes under every name, and shows a page that tells nothing", () => {
+    for (const path of ["/livez", "/readyz", "/docs", "/docs/", "/docs/page.js"])
       expect(refusal(OPEN, { host: "example.com" }, { path })).toBeNull();
-    expect(refusal(OPEN, { host: "example.com" }, { path: "/livez/x" })).toBe("forbidden_host");
+    for (const path of ["/livez/x", "/docsx", "/docs/../jobs", "/openapi.json"])
+      expect(refusal(OPEN, { host: "example.com" }, { path })).toBe("forbidden_host");
   });
 });
 
@@ -70,8 +71,10 @@ describe("a server with keys", () => {
     expect(refusal(KEYED, { authorization: "Basic first" })).toBe("unauthorized");
   });
 
-  test("needs none for probes and for a preflight of an allowed origin", () => {
-    expect(refusal(KEYED, {}, { path: "/readyz" })).toBeNull();
+  test("needs none for probes, for the page, and for a preflight of an allowed origin", () => {
+    for (const path of ["/readyz", "/docs", "/docs/page.js"])
+      expect(refusal(KEYED, {}, { path })).toBeNull();
+    expect(refusal(KEYED, {}, { path: "/openapi.json" })).toBe("unauthorized");
     const origin = "https://app.example.com";
     const policy = { ...KEYED, corsOrigins: [origin] };
     expect(refusal(policy, { origin }, { method: "OPTIONS" })).toBeNull();

@@ -22,7 +22,12 @@ const ROUTES = Object.keys(ERRORS) as readonly Route[];
 const NOBODY = "00000000-0000-4000-8000-000000000000";
 
 /** Nothing behind these can be made to fail: they answer with what is in the process. */
-const CANNOT_FAIL: readonly Route[] = ["GET /livez", "GET /openapi.json"];
+const CANNOT_FAIL: readonly Route[] = [
+  "GET /livez",
+  "GET /openapi.json",
+  "GET /docs",
+  "GET /docs/:file",
+];
 
 /** What is done to a request. */
 interface Provocation {
@@ -30,7 +35,7 @@ interface Provocation {
   readonly ports?: () => Partial<ApiPorts>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly query?: string | ((route: Route) => string);
-  /** Stands for `:id`. */
+  /** Stands for `:id` and `:file`. */
   readonly name?: () => string;
   readonly body?: () => RequestInit["body"];
 }
@@ -151,6 +156,7 @@ function pathOf(route: Route, name: string | undefined): string {
   return route
     .slice(route.indexOf(" ") + 1)
     .replace(":id", name ?? endedId)
+    .replace(":file", name ?? "page.js")
     .replace("files/*", "files/main.sh")
     .replace("artifacts/*", "artifacts/out.txt");
 }

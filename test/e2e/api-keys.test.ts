@@ -6,14 +6,16 @@ import { rawRequest } from "../support/raw-http.ts";
 import { removeDataDir, type RunningService, startService } from "../support/service.ts";
 
 const KEYS = ["first-key", "second-key"];
-const OPEN_ROUTES = ["GET /livez", "GET /readyz"];
+/** Probes; and a page that holds nothing of this server until it was given a key. */
+const OPEN_ROUTES = ["GET /livez", "GET /readyz", "GET /docs", "GET /docs/page.js"];
 
 /** Every route there is, with parameters filled in. */
 const ROUTES = Object.entries(openApiDocument().paths).flatMap(([path, item]) =>
   Object.keys(item).map((method) => {
     const filled = path
       .replace("{id}", "00000000-0000-4000-8000-000000000000")
-      .replace("{filename}", "out.txt");
+      .replace("{filename}", "out.txt")
+      .replace("{file}", "page.js");
     return `${method.toUpperCase()} ${filled}`;
   }),
 );

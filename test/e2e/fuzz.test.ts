@@ -103,13 +103,14 @@ function callsTo(route: {
         someText,
       ),
       filename: fc.oneof(fc.constantFrom("a", "main.py"), someText),
+      file: fc.oneof(fc.constantFrom("page.js", "page.css"), someText),
       query: texts("query"),
       headers: texts("header"),
       body: requestBody === undefined ? fc.constant(null) : bodiesOf(requestBody.content),
     })
-    .map(({ id, filename, query, headers, body }) => ({
+    .map(({ id, filename, file, query, headers, body }) => ({
       method: method.toUpperCase(),
-      path: pathOf(template, { id, filename }, query as Record<string, string>),
+      path: pathOf(template, { id, filename, file }, query as Record<string, string>),
       headers: {
         ...Object.fromEntries(
           Object.entries(headers as Record<string, string>).map(([name, text]) => [
