@@ -51,6 +51,9 @@ export interface LogFields {
   /** 1 for the first. */
   readonly attempt?: number;
   readonly request_id?: string;
+  /** Of the trace that the request, or the job's submit, says it is part of (jobs/trace-context.ts). */
+  readonly trace_id?: string;
+  readonly span_id?: string;
   /** The worker process (platform/process-identity.ts). */
   readonly worker?: string;
   readonly method?: string;

@@ -4,7 +4,8 @@ import { type AnyElysia, Elysia, ValidationError } from "elysia";
 
 import { AppError, type ErrorCode, type FieldError, messageOf } from "../errors.ts";
 import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
-import type { Logger } from "../logger.ts";
+import { readTraceparent, traceFields } from "../jobs/trace-context.ts";
+import type { LogFields, Logger } from "../logger.ts";
 import { docsRoutes } from "./docs.ts";
 import { fileRoutes } from "./files.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
@@ -55,7 +56,7 @@ function serving(
   const requestIds = new WeakMap<Request, string>();
   const problemCodes = new WeakMap<Request, ErrorCode>();
   const logOf = (request: Request) =>
-    ports.log.child({ request_id: requestIds.get(request) ?? "" });
+    ports.log.child(identityOf(request, requestIds.get(request) ?? ""));
   const app = new Elysia({
     // Without it, paths on short host names (http://api/jobs/1) are cut in the wrong place and answer 404.
     handler: { standardHostname: false },
@@ -107,6 +108,12 @@ function serving(
       return isHead ? await withoutStream(response) : response;
     },
   };
+}
+
+/** What a line of the log says of the request that it is about. */
+function identityOf(request: Request, requestId: string): LogFields {
+  const traceparent = readTraceparent(request.headers.get("traceparent"));
+  return { request_id: requestId, ...traceFields(traceparent) };
 }
 
 /** What is not the client's doing. A store that is away fails every request, and is told of once by who watches it. */

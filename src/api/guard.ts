@@ -105,7 +105,7 @@ export function corsHeaders(request: Request, policy: CallerPolicy): Record<stri
     ...(request.method === "OPTIONS" && {
       "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
       "Access-Control-Allow-Headers":
-        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, X-API-Key, X-Request-Id",
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, Traceparent, X-API-Key, X-Request-Id",
       "Access-Control-Max-Age": "600",
     }),
   };

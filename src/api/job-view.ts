@@ -14,6 +14,7 @@ export function jobView(job: JobRecord, queuePosition: number | null) {
     reason: outcome?.reason ?? null,
     spec: specView(job.spec),
     runtime: { name: job.runtime.name, version: job.runtime.version },
+    traceparent: job.traceparent ?? null,
     attempt: job.epochs.length,
     created_at: timeView(job.createdAtMs),
     started_at: timeView(job.startedAtMs),

@@ -12,6 +12,7 @@ export const QUEUED_JOB = {
   reason: null,
   spec: { entry: "main.py", timeout_sec: 20 },
   runtime: { name: "python3.12", version: "3.12.3" },
+  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
   attempt: 0,
   created_at: "2026-11-24T09:00:00.000Z",
   started_at: null,

@@ -101,4 +101,12 @@ export const SUBMIT_HEADERS = [
     schema: { type: "string" },
     example: "wait=30",
   },
+  {
+    name: "traceparent",
+    in: "header",
+    required: false,
+    description:
+      "The trace that the job is to be part of (W3C Trace Context): its TRACEPARENT. A malformed one is ignored.",
+    schema: { type: "string" },
+  },
 ];

@@ -32,6 +32,10 @@ const jobMembers = {
   reason: nullable(oneOf(REASONS)),
   spec: Type.Omit(JobSpecSchema, ["callback_url"]),
   runtime: Type.Object({ name: Type.String(), version: Type.String() }, closed),
+  traceparent: Type.Union([Type.String(), Type.Null()], {
+    description:
+      "The trace that the submit was part of (W3C Trace Context); null where it was in none.",
+  }),
   attempt: count,
   created_at: time,
   started_at: nullable(time),

@@ -6,6 +6,7 @@ import type { InputFile, JobRecord, NewJob } from "../jobs/job.ts";
 import { diskBytesOf } from "../jobs/limits.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal } from "../jobs/states.ts";
+import { readTraceparent } from "../jobs/trace-context.ts";
 import { readHeads } from "../logs/heads.ts";
 import { openSnapshot } from "../logs/snapshot.ts";
 import type { SubmitKey } from "../store/store.ts";
@@ -90,7 +91,9 @@ async function submitReceived(
   const key = idempotencyKeyOf(request);
   const id = randomUUID();
   const upload = await ports.files.beginUpload(id);
-  const job = await storeOrDiscard(ports, { id, key, upload, receive });
+  const traceparent = readTraceparent(request.headers.get("traceparent"));
+  const origin = { id, ...(traceparent !== null && { traceparent }) };
+  const job = await storeOrDiscard(ports, { origin, key, upload, receive });
   const isReplay = job.id !== id;
   const log = ports.logOf(request).child({ job_id: job.id });
   if (!isReplay) log.debug("job_submitted", "A job was submitted.");
@@ -106,13 +109,13 @@ async function submitReceived(
 async function storeOrDiscard(
   ports: ApiPorts,
   submission: {
-    readonly id: string;
+    readonly origin: Pick<NewJob, "id" | "traceparent">;
     readonly key: string | null;
     readonly upload: Upload;
     readonly receive: Receive;
   },
 ): Promise<JobRecord> {
-  const { id, key, upload, receive } = submission;
+  const { origin, key, upload, receive } = submission;
   let mayBeStored = false;
   try {
     const sent = await receive(upload);
@@ -123,7 +126,7 @@ async function storeOrDiscard(
     const checked = await checkJob(ports, sent);
     await upload.commit();
     mayBeStored = true;
-    return await storeJob(ports, { id, ...checked }, once);
+    return await storeJob(ports, { ...origin, ...checked }, once);
   } catch (error) {
     // Without an answer the job may be stored: then its files must stay, until somebody finds out that it is not.
     if (!(mayBeStored && isPassing(error))) await upload.discard();

@@ -101,10 +101,13 @@ function guestRequest(
   { job, runtime, files, slot }: Execution,
   gate: EgressGate | null,
 ): GuestRequest {
-  const { spec } = job;
+  const { spec, traceparent } = job;
+  // The name by which tracing libraries find it: opentelemetry.io/docs/specs/otel/context/env-carriers
+  const trace = traceparent === undefined ? {} : { TRACEPARENT: traceparent };
+  const identity = { JOB_ID: job.id, JOB_ATTEMPT: String(job.epochs.length) };
   return {
     argv: runtime.argv(spec.entry, spec.args),
-    env: runtime.env({ ...spec.env, JOB_ID: job.id, JOB_ATTEMPT: String(job.epochs.length) }),
+    env: runtime.env({ ...trace, ...spec.env, ...identity }),
     stdin: new TextEncoder().encode(spec.stdin),
     inputs: job.files.map((file) => ({
       path: file.path,

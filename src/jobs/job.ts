@@ -46,6 +46,8 @@ export interface NewJob {
   /** The installed runtime that was chosen, e.g. `{name: "python3.11", version: "3.11.2"}`. */
   readonly runtime: RuntimeChoice;
   readonly warnings: readonly string[];
+  /** The trace that the submit was part of (W3C Trace Context), for the program; absent where it was in none. */
+  readonly traceparent?: string;
 }
 
 export interface RuntimeChoice {

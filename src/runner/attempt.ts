@@ -4,6 +4,7 @@ import { type Executed, execute } from "../executor/execute.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
+import { traceFields } from "../jobs/trace-context.ts";
 import { pause } from "../lifecycle.ts";
 import type { Logger } from "../logger.ts";
 import { type CollectorAnswer, LogCollector } from "../logs/collect.ts";
@@ -48,7 +49,12 @@ export async function runAttempt(
   job: JobRecord,
   options: { readonly slot: number; readonly drained: AbortSignal },
 ): Promise<void> {
-  const fields = { job_id: job.id, epoch: job.epoch, attempt: job.epochs.length };
+  const fields = {
+    job_id: job.id,
+    epoch: job.epoch,
+    attempt: job.epochs.length,
+    ...traceFields(job.traceparent),
+  };
   const log = ports.log.child(fields);
   const onError: ReportFailure = (step, error) => ports.onError(step, error, fields);
   await runNamedAttempt({ ...ports, log, onError }, job, options);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 
 import type { Pulse } from "../health/pulse.ts";
 import type { JobRecord } from "../jobs/job.ts";
+import { traceFields } from "../jobs/trace-context.ts";
 import type { Service } from "../lifecycle.ts";
 import { pause, repeat } from "../lifecycle.ts";
 import { type AttemptPorts, HANDED_BACK_MESSAGE, runAttempt } from "./attempt.ts";
@@ -140,7 +141,8 @@ function createClaims({ store, owner, log, onError }: AttemptPorts) {
         const job = await next(unanswered.slot);
         if (job === null) return;
         await store.release({ id: job.id, epoch: job.epoch, owner });
-        log.debug("job_handed_back", HANDED_BACK_MESSAGE, { job_id: job.id, epoch: job.epoch });
+        const fields = { job_id: job.id, epoch: job.epoch, ...traceFields(job.traceparent) };
+        log.debug("job_handed_back", HANDED_BACK_MESSAGE, fields);
       } catch (error) {
         onError("runner", error);
       }

@@ -37,7 +37,7 @@ let lastJobNumber = 0;
 /** A job no other test has submitted. */
 export function newJob(
   overrides: { readonly id?: string; readonly priority?: Priority } & Partial<
-    Pick<NewJob, "runtime" | "files" | "warnings">
+    Pick<NewJob, "runtime" | "files" | "warnings" | "traceparent">
   > & { readonly spec?: Partial<NewJob["spec"]> } = {},
 ): NewJob {
   lastJobNumber += 1;
@@ -65,6 +65,7 @@ export function newJob(
     files: overrides.files ?? [],
     runtime: overrides.runtime ?? { name: "python3.11", version: "3.11.2" },
     warnings: overrides.warnings ?? [],
+    ...(overrides.traceparent !== undefined && { traceparent: overrides.traceparent }),
   };
 }
 

@@ -29,7 +29,7 @@ export function submitContract(harness: StoreHarness): void {
 
   describe("submit and get", () => {
     test("give back what was submitted, as queued", async () => {
-      const job = newJob();
+      const job = newJob({ traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01` });
       const beforeMs = Date.now();
       const submitted = await store.submit(job);
       expect(submitted).toEqual({

@@ -98,6 +98,22 @@ describe("executing a job", () => {
     expect(log.text).toBe(`${job.id} 1\n`);
   });
 
+  test("the program knows the trace that it is part of, unless it was told of another", async () => {
+    const traceparent = `00-${"1".repeat(32)}-${"2".repeat(16)}-01`;
+    for (const [env, expected] of [
+      [{}, traceparent],
+      [{ TRACEPARENT: "of its own" }, "of its own"],
+    ] as const) {
+      const log = new Printed();
+      const job = await claimed('echo "${TRACEPARENT-none}"', { spec: { env } });
+      await run({ ...job, traceparent }, log).outcome;
+      expect(log.text).toBe(`${expected}\n`);
+    }
+    const log = new Printed();
+    await run(await claimed('echo "${TRACEPARENT-none}"'), log).outcome;
+    expect(log.text).toBe("none\n");
+  });
+
   test("a cancelled program ends as such, and its files are kept", async () => {
     const log = new Printed();
     const job = await claimed("echo kept > kept.txt; echo up; sleep 1000");

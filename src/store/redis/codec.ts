@@ -27,8 +27,15 @@ import type { Outcome } from "../../jobs/outcome.ts";
 import type { JobStatus } from "../../jobs/states.ts";
 
 /** What was submitted and nothing else, whatever more the object at hand carries. */
-export function encodeNewJob({ id, spec, files, runtime, warnings }: NewJob): string {
-  return JSON.stringify({ id, spec, files, runtime, warnings } satisfies NewJob);
+export function encodeNewJob({ id, spec, files, runtime, warnings, traceparent }: NewJob): string {
+  return JSON.stringify({
+    id,
+    spec,
+    files,
+    runtime,
+    warnings,
+    ...(traceparent !== undefined && { traceparent }),
+  } satisfies NewJob);
 }
 
 /** A record from its hash as HGETALL gives it, flat; null when there is none. */
