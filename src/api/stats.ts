@@ -1,6 +1,7 @@
 import { Elysia } from "elysia";
 
 import packageJson from "../../package.json" with { type: "json" };
+import type { StoreStats } from "../store/store.ts";
 import type { ApiPorts } from "./ports.ts";
 
 /** The numbers of this moment. */
@@ -17,10 +18,21 @@ async function statsView({ store, storeStats, slots, streams }: ApiPorts) {
     version: packageJson.version,
     uptime_sec: Math.floor(process.uptime()),
     store: { kind: store.kind },
-    queue: stats === null ? null : { ...stats.queued, oldest_wait_ms: stats.oldestQueuedAgeMs },
-    running: stats?.running ?? null,
+    ...(stats === null ? UNKNOWN_JOBS : jobsView(stats)),
     slots: slots(),
     workers: stats?.workers ?? null,
     sse_clients: streams.count,
+  };
+}
+
+const UNKNOWN_JOBS = { queue: null, running: null, unfinished: null };
+
+function jobsView({ queued, oldestQueuedAgeMs, running }: StoreStats) {
+  const total = queued.high + queued.normal + queued.low;
+  return {
+    queue: { ...queued, total, oldest_wait_ms: oldestQueuedAgeMs },
+    running,
+    // One number for who scales workers: those that run a job are needed as much as those that wait for one.
+    unfinished: total + running,
   };
 }

@@ -24,6 +24,7 @@ interface StatsJson {
   readonly store: { readonly kind: string };
   readonly queue: Readonly<Record<string, number | null>> | null;
   readonly running: number | null;
+  readonly unfinished: number | null;
   readonly slots: { readonly total: number; readonly busy: number } | null;
   readonly workers: { readonly count: number; readonly slots: number } | null;
   readonly sse_clients: number;
@@ -169,8 +170,9 @@ describe.each(DEPLOYMENTS)("on $name", ({ start }) => {
     );
     const isInline = deployment.workers.length === 0;
     expect(seen).toMatchObject({
-      queue: { high: 1, normal: 0, low: 2 },
+      queue: { high: 1, normal: 0, low: 2, total: 3 },
       running: slots,
+      unfinished: slots + 3,
       slots: isInline ? { total: 2, busy: 2 } : null,
       workers: { count: Math.max(1, deployment.workers.length), slots },
     });
@@ -192,7 +194,10 @@ describe.each(DEPLOYMENTS)("on $name", ({ start }) => {
       (now) =>
         now.running === 0 && now.sse_clients === 0 && (now.slots === null || now.slots.busy === 0),
     );
-    expect((await stats(url)).queue).toEqual({ high: 0, normal: 0, low: 0, oldest_wait_ms: null });
+    expect(await stats(url)).toMatchObject({
+      queue: { high: 0, normal: 0, low: 0, total: 0, oldest_wait_ms: null },
+      unfinished: 0,
+    });
   }, 60_000);
 });
 
@@ -208,7 +213,8 @@ describe.skipIf(!hasRedisServer())("on Redis,", () => {
     for (const name of ["queue_depth", "leases", "workers"])
       expect(seen.has(`jobrunner_${name}`)).toBe(false);
     expect(seen.has("jobrunner_slots")).toBe(true);
-    expect(told).toMatchObject({ queue: null, running: null, workers: null, sse_clients: 0 });
+    const unknown = { queue: null, running: null, unfinished: null, workers: null };
+    expect(told).toMatchObject({ ...unknown, sse_clients: 0 });
     expect(told.slots).not.toBeNull();
     process.kill(server.pid(), "SIGCONT");
     await service.stop();
