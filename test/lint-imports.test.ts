@@ -141,6 +141,11 @@ const IMPORT_RULES: readonly ImportRule[] = [
     ],
   },
   {
+    file: "src/client/imports.ts",
+    allowed: ["./follow-log.ts", "../api/app-type.ts", "@elysiajs/eden"],
+    refused: ["../api/app.ts", "../jobs/job.ts", "../config.ts", "elysia", "node:timers", "bun"],
+  },
+  {
     file: "src/executor/imports.ts",
     allowed: [
       "./classify.ts",

@@ -25,6 +25,9 @@ const STATUS = {
   storage_full: { status: 507, title: "The store is full" },
 } as const satisfies Record<ErrorCode, { readonly status: number; readonly title: string }>;
 
+/** The status that a code is answered with. */
+export type StatusOf<Code extends ErrorCode> = (typeof STATUS)[Code]["status"];
+
 /**
  * Seconds after which a request may be tried again, where the error does not say. A store that is away comes back by
  * itself; a full one waits for somebody to make room.
