@@ -96,6 +96,7 @@ function claimOf(name: string, store: Store): Subject {
 function newJob(): NewJob {
   return {
     id: randomUUID(),
+    keyId: null,
     spec: {
       entry: "main.py",
       args: [],

@@ -1,8 +1,14 @@
+import { join } from "node:path";
+
 import { OpenStreams } from "./api/open-streams.ts";
+import type { CallerPolicy } from "./api/guard.ts";
 import type { ApiPorts, ServingPorts } from "./api/ports.ts";
 import type { Storage, WorkerParts } from "./compose.ts";
-import type { Config } from "./config.ts";
+import { checkExposure, type Config } from "./config.ts";
 import { MIB } from "./jobs/limits.ts";
+import { KEY_FILE } from "./keys/key-file.ts";
+import { openKnownKeys } from "./keys/known-keys.ts";
+import { createUrlSigner, readOrMakeSecret, SECRET_FILE } from "./keys/signed-url.ts";
 import { orNull } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createLogHub } from "./logs/hub.ts";
@@ -18,8 +24,23 @@ import type { Store, StoreStats, WorkerRuntime } from "./store/store.ts";
 /** A store that has not told its numbers by then is left out of what is shown of it. */
 const STATS_TIMEOUT_MS = 2_000;
 
+/**
+ * Who may call this process. Reads the keys, and the secret of signed URLs. Throws ConfigError where the process would listen
+ * for everybody and nobody has said that it should, KeyFileError where a file of them cannot be used, and what the file
+ * system throws.
+ */
+export async function openCallers(config: Config, log: Logger): Promise<CallerPolicy> {
+  const { jobDataDir, apiKeys, allowedHosts, corsOrigins } = config;
+  const keys = await openKnownKeys(join(jobDataDir, KEY_FILE), log);
+  checkExposure(config, (await keys()).areNeeded);
+  const secret = config.signingSecret ?? (await readOrMakeSecret(join(jobDataDir, SECRET_FILE)));
+  const signer = createUrlSigner(secret);
+  return { apiKeys, keys, allowedHosts, corsOrigins, signer };
+}
+
 /** What this process is, for what it serves. */
 interface ServingContext {
+  readonly callers: CallerPolicy;
   /** null where jobs run in other processes. */
   readonly worker: WorkerParts | null;
   readonly reasonsNotReady: () => readonly string[];
@@ -27,12 +48,8 @@ interface ServingContext {
 }
 
 /** What a worker process serves is built from. */
-export function composeProbePorts(
-  config: Config,
-  storage: Storage,
-  context: ServingContext,
-): ServingPorts {
-  return servingPorts(config, storage, { ...context, sseClients: () => null });
+export function composeProbePorts(storage: Storage, context: ServingContext): ServingPorts {
+  return servingPorts(storage, { ...context, sseClients: () => null });
 }
 
 /** What the API is built from. */
@@ -46,7 +63,7 @@ export function composeApiPorts(
   const strict = config.strictRuntime;
   const streams = new OpenStreams(config.maxStreams, closing);
   return {
-    ...servingPorts(config, storage, { ...context, sseClients: () => streams.count }),
+    ...servingPorts(storage, { ...context, sseClients: () => streams.count }),
     store,
     logs: createLogHub(store),
     files,
@@ -59,6 +76,7 @@ export function composeApiPorts(
     slots: () => worker?.slots() ?? null,
     streams,
     specs: { bounds: config.bounds, netPolicies: config.netPolicies },
+    maxQueued: config.maxQueued === 0 ? null : config.maxQueued,
     upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
     heartbeatMs: config.heartbeatSec * 1000,
     draining,
@@ -66,13 +84,12 @@ export function composeApiPorts(
 }
 
 function servingPorts(
-  config: Config,
   { store, metrics }: Storage,
   context: ServingContext & { readonly sseClients: () => number | null },
 ): ServingPorts {
   const { worker, sseClients, log } = context;
   return {
-    callers: config,
+    callers: context.callers,
     reasonsNotReady: context.reasonsNotReady,
     metrics: () =>
       scrape({

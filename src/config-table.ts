@@ -9,6 +9,7 @@ import {
   list,
   optionalPort,
   redisUrl,
+  secret,
   subset,
   text,
 } from "./config-variable.ts";
@@ -89,12 +90,12 @@ export const VARIABLES = {
   ),
   apiKeys: list(
     "API_KEYS",
-    "Comma-separated keys; then every call but /livez, /readyz and /docs needs one.",
+    "Comma-separated keys that may do everything; then, or with one of src/keys.ts, every call but /livez, /readyz and /docs needs one.",
   ),
   allowAnonymous: flag(
     "ALLOW_ANONYMOUS",
     false,
-    "Listen on an address that others reach although no API key is set.",
+    "Listen on an address that others reach although there is no API key.",
   ),
   allowedHosts: list(
     "ALLOWED_HOSTS",
@@ -103,6 +104,16 @@ export const VARIABLES = {
   corsOrigins: list(
     "CORS_ORIGINS",
     "Web origins whose pages may call, such as https://app.example.com.",
+  ),
+  signingSecret: secret(
+    "SIGNING_SECRET",
+    "What signed URLs are signed with; unset: a secret of their own in JOB_DATA_DIR.",
+  ),
+  maxQueued: integer(
+    "MAX_QUEUED",
+    10_000,
+    { min: 0, max: 10 * MANY },
+    "Most jobs that wait; one more is answered with 503. 0: as many as come.",
   ),
   maxUploadMb: integer(
     "MAX_UPLOAD_MB",

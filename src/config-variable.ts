@@ -22,6 +22,18 @@ export function text(name: string, fallback: string, help: string): Variable<str
   return { name, help, default: fallback, shownDefault: fallback, parse };
 }
 
+const MIN_SECRET_CHARACTERS = 32;
+
+/** A text that nobody guesses, or nothing. */
+export function secret(name: string, help: string): Variable<string | undefined> {
+  const parse = (given: string): Parsed<string | undefined> =>
+    given.length < MIN_SECRET_CHARACTERS
+      ? { expected: `a text of at least ${MIN_SECRET_CHARACTERS} characters` }
+      : { value: given };
+  const withoutSecret = () => "***";
+  return { name, help, default: undefined, shownDefault: "", parse, withoutSecret };
+}
+
 /** Decimal digits, within a range. */
 export function integer(
   name: string,

@@ -131,10 +131,6 @@ function findContradictions(config: VariableValues, environment: NodeJS.ProcessE
     problems.push(
       `SANDBOX_UIDS (${uids.first}-${uids.last}) has fewer ids than WORKER_CONCURRENCY (${config.workerConcurrency}) has slots: widen it.`,
     );
-  if (!isLoopback(config.host) && config.apiKeys.length === 0 && !config.allowAnonymous)
-    problems.push(
-      `HOST is ${JSON.stringify(config.host)}, which others reach, and no API key is set: set API_KEYS, or ALLOW_ANONYMOUS=1 to let everyone run code.`,
-    );
   if (environment["API_KEYS"] !== undefined && config.apiKeys.length === 0)
     problems.push("API_KEYS is set but holds no key: give at least one, or unset it.");
   for (const [fallback, max] of Object.values(BOUNDS))
@@ -143,6 +139,20 @@ function findContradictions(config: VariableValues, environment: NodeJS.ProcessE
         `${VARIABLES[fallback].name} is ${config[fallback]}, above ${VARIABLES[max].name} (${config[max]}): raise the ceiling or lower the default.`,
       );
   return problems;
+}
+
+/**
+ * Refuses to listen where others reach without asking who they are. `hasKeys`: there are keys beside those of API_KEYS.
+ * @throws ConfigError
+ */
+export function checkExposure(
+  { host, apiKeys, allowAnonymous }: Pick<Config, "host" | "apiKeys" | "allowAnonymous">,
+  hasKeys: boolean,
+): void {
+  if (isLoopback(host) || apiKeys.length > 0 || hasKeys || allowAnonymous) return;
+  throw new ConfigError([
+    `HOST is ${JSON.stringify(host)}, which others reach, and there is no API key: make one with bun run src/keys.ts, set API_KEYS, or ALLOW_ANONYMOUS=1 to let everyone run code.`,
+  ]);
 }
 
 /** The table as `--help` prints it. */

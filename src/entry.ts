@@ -2,6 +2,7 @@ import { isatty } from "node:tty";
 
 import { type Config, ConfigError, configHelp, loadConfig } from "./config.ts";
 import { AppError, messageOf } from "./errors.ts";
+import { KeyFileError } from "./keys/key-file.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { openLineWriter } from "./platform/line-writer.ts";
 import { ListenError } from "./platform/serve.ts";
@@ -46,14 +47,20 @@ export function readCommandLine(usage: string): CommandLine {
     return { command: argument ?? "serve", config: loadConfig() };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    for (const problem of error.problems) complain(problem);
-    return { exitCode: 2 };
+    return { exitCode: refuse(error) };
   }
+}
+
+/** Says what is wrong with the configuration. Returns the exit code for it. */
+function refuse({ problems }: ConfigError): number {
+  for (const problem of problems) complain(problem);
+  return 2;
 }
 
 /** Why the process ends, in words: a sentence where the error is ours, everything where it is a bug. */
 function logEnd(log: Logger, error: unknown): void {
-  if (error instanceof AppError || error instanceof ListenError) log.error("fatal", error.message);
+  const isOurs = [AppError, ListenError, KeyFileError].some((kind) => error instanceof kind);
+  if (isOurs) log.error("fatal", messageOf(error));
   else log.error("fatal", `The service cannot go on: ${messageOf(error)}`, { error });
 }
 
@@ -109,8 +116,8 @@ function untilUncaught(): Promise<never> {
 }
 
 /**
- * Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 1 when it could not start or broke, by an
- * error that nobody caught as well. Why is in the log, in one line.
+ * Runs a process to its end. Resolves to its exit code: 0 after an orderly stop, 2 when its configuration cannot be used, 1
+ * when it could not start or broke, by an error that nobody caught as well. Why is in the log, in one line.
  */
 export async function exitCodeOf(
   config: Config,
@@ -122,6 +129,7 @@ export async function exitCodeOf(
     log.info("stopped", "Stopped.");
     return 0;
   } catch (error) {
+    if (error instanceof ConfigError) return refuse(error);
     logEnd(log, error);
     return 1;
   }

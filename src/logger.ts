@@ -40,6 +40,8 @@ type ServiceEvent =
   | "job_fenced"
   | "request_answered"
   | "request_failed"
+  | "keys_changed"
+  | "keys_unreadable"
   | "stream_opened"
   | "stream_closed"
   | "lines_dropped";
@@ -54,6 +56,8 @@ export interface LogFields {
   /** Of the trace that the request, or the job's submit, says it is part of (jobs/trace-context.ts). */
   readonly trace_id?: string;
   readonly span_id?: string;
+  /** The id of the API key that a request was made with: no secret. */
+  readonly key_id?: string;
   /** The worker process (platform/process-identity.ts). */
   readonly worker?: string;
   readonly method?: string;

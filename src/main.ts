@@ -1,5 +1,5 @@
 import { createApi } from "./api/app.ts";
-import { composeApiPorts } from "./compose-api.ts";
+import { composeApiPorts, openCallers } from "./compose-api.ts";
 import { composeReadiness, composeReaper, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
@@ -27,12 +27,14 @@ async function run(config: Config, log: Logger): Promise<void> {
   const draining = new AbortController();
   const closing = new AbortController();
   const { onFatal, failed } = fatalSignal();
+  const callers = await openCallers(config, log);
   const storage = await openStorage(config, log, onFatal);
   const worker = config.inlineWorker ? composeWorker(config, storage, log) : null;
   const readiness = composeReadiness(storage, { worker, draining: draining.signal });
   const context = { worker, draining: draining.signal, closing: closing.signal, log };
   const { reasonsNotReady } = readiness;
-  const api = createApi(composeApiPorts(config, storage, { ...context, reasonsNotReady }));
+  const serving = { ...context, reasonsNotReady, callers };
+  const api = createApi(composeApiPorts(config, storage, serving));
   warnOfDangers(config, log);
   const server = serve({
     hostname: config.host,

@@ -1,6 +1,6 @@
 import { createProbeApi } from "./api/app.ts";
 import type { ServingPorts } from "./api/ports.ts";
-import { composeProbePorts } from "./compose-api.ts";
+import { composeProbePorts, openCallers } from "./compose-api.ts";
 import { composeReadiness, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
@@ -28,12 +28,13 @@ async function run(config: Config, log: Logger): Promise<void> {
   const stopping = stopSignal();
   const draining = new AbortController();
   const { onFatal, failed } = fatalSignal();
+  const callers = await openCallers(config, log);
   const storage = await openStorage(config, log, onFatal);
   const worker = composeWorker(config, storage, log);
   const readiness = composeReadiness(storage, { worker, draining: draining.signal });
   warnOfDangers(config, log);
   const { reasonsNotReady } = readiness;
-  const ports = composeProbePorts(config, storage, { worker, reasonsNotReady, log });
+  const ports = composeProbePorts(storage, { worker, reasonsNotReady, callers, log });
   const server = serveProbes(config, ports);
   const stopAll = await startAll([readiness.service, ...worker.services], log);
   log.info("working", `Working (store: ${storage.store.kind})`);

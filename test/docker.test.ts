@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { loadConfig } from "../src/config.ts";
+import { checkExposure, loadConfig } from "../src/config.ts";
 import { MISSING, REFUSED } from "../src/sandbox/seccomp-policy.ts";
 import { MACHINES, numberOf } from "./support/system-calls.ts";
 
@@ -135,7 +135,9 @@ describe("the options of the container", () => {
         ...services[name]?.environment,
       };
       expect(environment).toMatchObject({ JOB_DATA_DIR: "/data", INLINE_WORKER: "0" });
-      expect(loadConfig(environment).redisUrl).toBe("redis://redis:6379/0");
+      const config = loadConfig(environment);
+      expect(config.redisUrl).toBe("redis://redis:6379/0");
+      checkExposure(config, false);
     },
   );
 

@@ -35,6 +35,23 @@ const IMPORT_RULES: readonly ImportRule[] = [
     ],
   },
   {
+    file: "src/keys/imports.ts",
+    allowed: [
+      "./api-key.ts",
+      "../jobs/quotas.ts",
+      "../lifecycle.ts",
+      "../logger.ts",
+      "node:crypto",
+    ],
+    refused: [
+      "../store/store.ts",
+      "../api/guard.ts",
+      "../config.ts",
+      "../files/local.ts",
+      "elysia",
+    ],
+  },
+  {
     file: "src/platform/imports.ts",
     allowed: ["./pipe.ts", "../errors.ts", "node:fs", "node:fs/promises", "bun", "bun:ffi"],
     refused: ["../jobs/job.ts", "../config.ts", "elysia", "ioredis"],
@@ -194,6 +211,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
     allowed: [
       "./app.ts",
       "../store/store.ts",
+      "../keys/caller.ts",
       "../logs/hub.ts",
       "../platform/memory.ts",
       "elysia",

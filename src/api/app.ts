@@ -5,7 +5,8 @@ import { type AnyElysia, Elysia, ValidationError } from "elysia";
 import { AppError, type ErrorCode, type FieldError, messageOf } from "../errors.ts";
 import { describeSchemaError, escapePointer } from "../jobs/schema-errors.ts";
 import { readTraceparent, traceFields } from "../jobs/trace-context.ts";
-import type { LogFields, Logger } from "../logger.ts";
+import type { Caller } from "../keys/caller.ts";
+import type { Logger } from "../logger.ts";
 import { docsRoutes } from "./docs.ts";
 import { fileRoutes } from "./files.ts";
 import { checkCaller, corsHeaders } from "./guard.ts";
@@ -16,6 +17,7 @@ import { openApiDocument } from "./openapi.ts";
 import type { ApiPorts, RoutePorts, ServingPorts } from "./ports.ts";
 import { probeRoutes } from "./probes.ts";
 import { problemResponse } from "./problem.ts";
+import { rateLimitHeaders } from "./rate-limit.ts";
 import { serverInfoRoutes } from "./server-info.ts";
 import { statsRoutes } from "./stats.ts";
 
@@ -28,35 +30,42 @@ export interface Api {
 
 /** The API of the service, with every route there is. Nothing is started. */
 export function createApi(ports: ApiPorts): Api {
-  return serving(ports, (logOf) => {
-    const parts: RoutePorts = { ...ports, logOf };
+  const plugins = (requests: OfRequest): readonly AnyElysia[] => {
+    const parts: RoutePorts = { ...ports, ...requests };
     return [
       jobRoutes(parts),
       logRoutes(parts),
-      fileRoutes(ports),
+      fileRoutes(parts),
       serverInfoRoutes(ports),
       statsRoutes(ports),
       probeRoutes(ports),
       docsRoutes(),
       new Elysia().get("/openapi.json", () => Response.json(openApiDocument())),
     ];
-  });
+  };
+  return serving(ports, plugins, (route, caller) => rateLimitHeaders(ports.store, route, caller));
 }
 
 /** What a worker process serves: nothing of jobs, and the same rules of who may call. */
 export function createProbeApi(ports: ServingPorts): Api {
-  return serving(ports, () => [probeRoutes(ports)]);
+  return serving(
+    ports,
+    () => [probeRoutes(ports)],
+    () => Promise.resolve({}),
+  );
 }
+
+/** What is known of a request besides itself. */
+type OfRequest = Pick<RoutePorts, "logOf" | "callerOf">;
 
 /** Wires routes, guard and errors. Whatever a request does, it is answered: with its result or with a problem body. */
 function serving(
   ports: ServingPorts,
-  pluginsWith: (logOf: RoutePorts["logOf"]) => readonly AnyElysia[],
+  pluginsWith: (requests: OfRequest) => readonly AnyElysia[],
+  headersFor: (route: string, caller: Caller) => Promise<Record<string, string>>,
 ): Api {
-  const requestIds = new WeakMap<Request, string>();
-  const problemCodes = new WeakMap<Request, ErrorCode>();
-  const logOf = (request: Request) =>
-    ports.log.child(identityOf(request, requestIds.get(request) ?? ""));
+  const requests = createRequestNotes(ports.log);
+  const { logOf, callerOf, callers, problemCodes } = requests;
   const app = new Elysia({
     // Without it, paths on short host names (http://api/jobs/1) are cut in the wrong place and answer 404.
     handler: { standardHostname: false },
@@ -65,7 +74,7 @@ function serving(
     allowUnsafeValidationDetails: true,
   })
     .onError(({ error, code, request }) => {
-      const requestId = requestIds.get(request) ?? "";
+      const requestId = requests.idOf(request);
       const allowed = code === "NOT_FOUND" ? allowedMethods(request, routes) : [];
       const known = translate(error, code, { request, allowed });
       logFailure(logOf(request), known, requestId);
@@ -74,13 +83,14 @@ function serving(
       if (allowed.length > 0) response.headers.set("Allow", allowed.join(", "));
       return response;
     })
-    .onRequest(({ request }) => {
-      checkCaller(request, ports.callers);
+    .onRequest(async ({ request }) => {
+      const caller = await checkCaller(request, ports.callers);
+      if (caller !== null) callers.set(request, caller);
       checkUrl(request);
       if (request.method === "OPTIONS") return new Response(null, { status: 204 });
       return undefined;
     });
-  for (const plugin of pluginsWith(logOf)) app.use(plugin);
+  for (const plugin of pluginsWith({ logOf, callerOf })) app.use(plugin);
   const routes = app.routes.map(({ method, path }) => `${method} ${path}`);
 
   return {
@@ -91,15 +101,18 @@ function serving(
       const usable = withUsableUrl(received);
       // Elysia's own HEAD reads the whole body to learn its length, that of an endless stream too.
       const request = isHead ? new Request(usable, { method: "GET" }) : usable;
-      const requestId = requestIdOf(request);
-      requestIds.set(request, requestId);
       const response = await app.fetch(request);
-      response.headers.set("X-Request-Id", requestId);
-      for (const [name, value] of Object.entries(corsHeaders(request, ports.callers)))
-        response.headers.set(name, value);
+      const route = patternOf(request, routes);
+      const caller = callers.get(request);
+      const headers = {
+        "X-Request-Id": requests.idOf(request),
+        ...corsHeaders(request, ports.callers),
+        ...(caller !== undefined && (await headersFor(`${request.method} ${route ?? ""}`, caller))),
+      };
+      for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
       ports.onAnswer({
         method: received.method,
-        route: patternOf(request, routes),
+        route,
         status: response.status,
         code: problemCodes.get(request) ?? null,
         isReplay: response.headers.has(REPLAYED_HEADER),
@@ -108,12 +121,6 @@ function serving(
       return isHead ? await withoutStream(response) : response;
     },
   };
-}
-
-/** What a line of the log says of the request that it is about. */
-function identityOf(request: Request, requestId: string): LogFields {
-  const traceparent = readTraceparent(request.headers.get("traceparent"));
-  return { request_id: requestId, ...traceFields(traceparent) };
 }
 
 /** What is not the client's doing. A store that is away fails every request, and is told of once by who watches it. */
@@ -136,8 +143,40 @@ function logAnswer(
   log.debug("request_answered", "A request was answered.", fields);
 }
 
+/** What is noted of each request while it lasts. */
+function createRequestNotes(log: Logger) {
+  const ids = new WeakMap<Request, string>();
+  const callers = new WeakMap<Request, Caller>();
+  const idOf = (request: Request): string => {
+    const id = ids.get(request) ?? newRequestId(request);
+    ids.set(request, id);
+    return id;
+  };
+  return {
+    idOf,
+    /** Of those that the guard has let through. */
+    callers,
+    /** Of those that are answered with a problem. */
+    problemCodes: new WeakMap<Request, ErrorCode>(),
+    logOf: (request: Request): Logger => {
+      const keyId = callers.get(request)?.keyId ?? null;
+      const traceparent = readTraceparent(request.headers.get("traceparent"));
+      return log.child({
+        request_id: idOf(request),
+        ...(keyId !== null && { key_id: keyId }),
+        ...traceFields(traceparent),
+      });
+    },
+    callerOf: (request: Request): Caller => {
+      const caller = callers.get(request);
+      if (caller === undefined) throw new AppError("unauthorized", "Nobody knows who calls.");
+      return caller;
+    },
+  };
+}
+
 /** A client's own id is taken over when it is fit for a header and a log line. */
-function requestIdOf(request: Request): string {
+function newRequestId(request: Request): string {
   const given = request.headers.get("x-request-id") ?? "";
   return /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }

@@ -1,3 +1,4 @@
+import type { Static } from "@sinclair/typebox";
 import { makeZip } from "client-zip";
 import { Elysia } from "elysia";
 
@@ -7,38 +8,64 @@ import type { Artifact } from "../jobs/outcome.ts";
 import { attachmentHeaders, fileResponse, nameInPath, noFile } from "./download.ts";
 import { findJob } from "./find-job.ts";
 import { artifactView } from "./job-view.ts";
-import type { ApiPorts } from "./ports.ts";
+import type { RoutePorts } from "./ports.ts";
+import { ArtifactsQuery, SignedQuery } from "./request-schemas.ts";
 
 /** The components of a path before the name: jobs, the id, files or artifacts. */
 const BEFORE_NAME = 3;
 
 /** The files that went into a job, and those that its run left behind. */
-export function fileRoutes(ports: ApiPorts) {
+export function fileRoutes(ports: RoutePorts) {
+  const query = SignedQuery;
   return new Elysia({ name: "files" })
     .get("/jobs/:id/files/*", ({ params, request }) => sendInput(ports, params.id, request))
-    .get("/jobs/:id/artifacts", async ({ params }) => {
-      const job = await findJob(ports, params.id);
-      const items = artifactsOf(job).map((artifact) => artifactView(job.id, artifact));
-      return Response.json({ items });
+    .get("/jobs/:id/artifacts", (context) => listArtifacts(ports, context.params.id, context), {
+      query: ArtifactsQuery,
     })
-    .get("/jobs/:id/artifacts.zip", ({ params }) => sendZip(ports, params.id))
-    .get("/jobs/:id/artifacts/*", ({ params, request }) => sendArtifact(ports, params.id, request));
+    .get("/jobs/:id/artifacts.zip", ({ params, request }) => sendZip(ports, params.id, request), {
+      query,
+    })
+    .get(
+      "/jobs/:id/artifacts/*",
+      ({ params, request }) => sendArtifact(ports, params.id, request),
+      { query },
+    );
+}
+
+/** With URLs that need a key, or with `signed` those that need none for so long, that of the archive among them. */
+async function listArtifacts(
+  ports: RoutePorts,
+  id: string,
+  { query, request }: { readonly query: Static<typeof ArtifactsQuery>; readonly request: Request },
+): Promise<Response> {
+  const job = await findJob(ports, id, request);
+  const items = artifactsOf(job).map((artifact) => artifactView(id, artifact));
+  if (query.signed === undefined) return Response.json({ items });
+  const validSec = Number(query.signed);
+  const sign = (path: string) => ports.callers.signer.sign(path, validSec);
+  return Response.json(
+    {
+      items: items.map((item) => ({ ...item, url: sign(item.url) })),
+      zip_url: sign(`/jobs/${id}/artifacts.zip`),
+    },
+    { headers: { "Cache-Control": "no-store" } },
+  );
 }
 
 function artifactsOf(job: JobRecord): readonly Artifact[] {
   return job.outcome?.artifacts ?? [];
 }
 
-async function sendInput(ports: ApiPorts, id: string, request: Request): Promise<Response> {
-  const job = await findJob(ports, id);
+async function sendInput(ports: RoutePorts, id: string, request: Request): Promise<Response> {
+  const job = await findJob(ports, id, request);
   const name = nameInPath(request, BEFORE_NAME);
   const file = job.files.find(({ path }) => path === name);
   if (file === undefined) throw noFile(`The job was sent without a file ${JSON.stringify(name)}.`);
   return await fileResponse(request, file, (range) => ports.files.readInputPart(id, file, range));
 }
 
-async function sendArtifact(ports: ApiPorts, id: string, request: Request): Promise<Response> {
-  const job = await findJob(ports, id);
+async function sendArtifact(ports: RoutePorts, id: string, request: Request): Promise<Response> {
+  const job = await findJob(ports, id, request);
   const name = nameInPath(request, BEFORE_NAME);
   const artifact = artifactsOf(job).find(({ path }) => path === name);
   if (artifact === undefined)
@@ -51,8 +78,8 @@ async function sendArtifact(ports: ApiPorts, id: string, request: Request): Prom
 }
 
 /** All artifacts as one archive, made while it is sent: its length is not known before. */
-async function sendZip(ports: ApiPorts, id: string): Promise<Response> {
-  const job = await findJob(ports, id);
+async function sendZip(ports: RoutePorts, id: string, request: Request): Promise<Response> {
+  const job = await findJob(ports, id, request);
   if (job.outcome === null) throw noFile(notEnded(job));
   return new Response(makeZip(zipEntries(ports.files, job)), {
     headers: {

@@ -1,12 +1,20 @@
 import { AppError } from "../errors.ts";
 import { isJobId, type JobRecord } from "../jobs/job.ts";
 import { jobView } from "./job-view.ts";
-import type { ApiPorts } from "./ports.ts";
+import type { ApiPorts, RoutePorts } from "./ports.ts";
 
-/** The record of a job. Throws AppError `not_found`, also once the job has expired. */
-export async function findJob({ store }: ApiPorts, id: string): Promise<JobRecord> {
+/**
+ * The record of a job. Throws AppError `not_found`, also once the job has expired, and where it is not one that the caller
+ * may see: the two are not to be told apart.
+ */
+export async function findJob(
+  { store, callerOf }: RoutePorts,
+  id: string,
+  request: Request,
+): Promise<JobRecord> {
+  const { onlyJobsOf } = callerOf(request);
   // What is not shaped like our ids never becomes a part of a store's keys.
-  const job = isJobId(id) ? await store.get(id) : null;
+  const job = isJobId(id) ? await store.get(id, onlyJobsOf) : null;
   if (job === null) throw noJob(id);
   return job;
 }

@@ -1,6 +1,8 @@
-import { createHash, timingSafeEqual } from "node:crypto";
-
 import { AppError } from "../errors.ts";
+import { isSameSecret, type Scope } from "../keys/api-key.ts";
+import { type Caller, callerWith, mayCall, OPERATOR, URL_HOLDER } from "../keys/caller.ts";
+import type { KnownKeys } from "../keys/known-keys.ts";
+import type { UrlSigner } from "../keys/signed-url.ts";
 
 /*
  * Who may call. A server on localhost that runs code is a target for every web page that its user opens, and for DNS
@@ -9,8 +11,12 @@ import { AppError } from "../errors.ts";
  */
 
 export interface CallerPolicy {
-  /** With any, every call but the probes needs one of them. */
+  /** The operator's, which may do everything. With any, every call but the probes needs a key. */
   readonly apiKeys: readonly string[];
+  /** Those of the key file, each with its scopes, as they are now. Never rejects. */
+  readonly keys: () => Promise<KnownKeys>;
+  /** Says which URLs need no key. */
+  readonly signer: UrlSigner;
   /** Host names that a server without keys answers to, beside loopback. */
   readonly allowedHosts: readonly string[];
   /** Origins whose pages may call. */
@@ -27,17 +33,64 @@ function isOpen({ pathname }: URL): boolean {
   return OPEN_PATHS.has(pathname) || pathname.startsWith("/docs/");
 }
 
+/** They tell of everybody's jobs together, which a key that reads its own is not to see. To the router a last slash is none. */
+const STATS_PATH = /^\/(stats|metrics)\/*$/;
+
+/** What a signed URL may be of: the artifacts of one job, in one archive or one by one. */
+const SIGNED_PATH = /^\/jobs\/[^/]+\/artifacts(\.zip|\/.+)$/;
+
 /**
- * Decides whether a request may go on.
- * @throws AppError `unauthorized`, `forbidden_host` or `forbidden_origin`.
+ * Decides whether a request may go on, and as whose; null where nobody is asked who he is.
+ * @throws AppError `unauthorized`, `forbidden_host`, `forbidden_origin`, `forbidden_scope` or `forbidden_signature`.
  */
-export function checkCaller(request: Request, policy: CallerPolicy): void {
+export async function checkCaller(request: Request, policy: CallerPolicy): Promise<Caller | null> {
   const url = new URL(request.url);
-  if (isOpen(url)) return;
+  if (isOpen(url)) return null;
+  // Whoever follows such a URL does so from anywhere: it says by itself that it is ours, and no page can make one up.
+  if (isSigned(request, url)) return checkSignature(url, policy.signer);
   checkOrigin(request, url, policy);
-  if (policy.apiKeys.length === 0) checkHost(request, url, policy);
+  const keys = await policy.keys();
+  if (policy.apiKeys.length === 0 && !keys.areNeeded) {
+    checkHost(request, url, policy);
+    return OPERATOR;
+  }
   // A browser asks without its credentials first (Fetch standard, "CORS-preflight fetch").
-  else if (request.method !== "OPTIONS") checkKey(request, policy);
+  if (request.method === "OPTIONS") return null;
+  const caller = callerOf(request, policy.apiKeys, keys);
+  checkScope(caller, scopeFor(request, url));
+  return caller;
+}
+
+function scopeFor(request: Request, { pathname }: URL): Scope {
+  if (STATS_PATH.test(pathname)) return "stats";
+  return isReading(request) ? "read" : "submit";
+}
+
+function isReading({ method }: Request): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+function isSigned(request: Request, { pathname, searchParams }: URL): boolean {
+  const names = ["expires", "signature"];
+  return (
+    isReading(request) && SIGNED_PATH.test(pathname) && names.some((name) => searchParams.has(name))
+  );
+}
+
+function checkSignature({ pathname, searchParams }: URL, signer: UrlSigner): Caller {
+  const expires = searchParams.get("expires") ?? "";
+  const signature = searchParams.get("signature") ?? "";
+  const found = signer.check(pathname, { expires, signature });
+  if (found === "valid") return URL_HOLDER;
+  throw new AppError(
+    "forbidden_signature",
+    found === "expired" ? "The signed URL has expired." : "The signature is not one of this URL.",
+  );
+}
+
+function checkScope(caller: Caller, scope: Scope): void {
+  if (mayCall(caller, scope)) return;
+  throw new AppError("forbidden_scope", `The API key does not have the scope "${scope}".`);
 }
 
 function checkHost(request: Request, url: URL, policy: CallerPolicy): void {
@@ -74,23 +127,21 @@ function isOwnOrigin(origin: string, request: Request, url: URL): boolean {
   return new URL(origin).host === (request.headers.get("host") ?? url.host);
 }
 
-function checkKey(request: Request, policy: CallerPolicy): void {
+/** Throws `unauthorized`. */
+function callerOf(request: Request, operatorKeys: readonly string[], keys: KnownKeys): Caller {
   const bearer = /^Bearer (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
   const given = bearer ?? request.headers.get("x-api-key");
+  if (given === null)
+    throw new AppError(
+      "unauthorized",
+      "This server needs an API key: send it as Authorization: Bearer KEY, or as X-API-Key.",
+    );
   // Every key is compared, in constant time each, so that the answer's time tells nothing about any of them.
-  const matches = policy.apiKeys.map((key) => given != null && isSameSecret(key, given));
-  if (matches.includes(true)) return;
-  throw new AppError(
-    "unauthorized",
-    given === null
-      ? "This server needs an API key: send it as Authorization: Bearer KEY, or as X-API-Key."
-      : "The API key is not valid.",
-  );
-}
-
-function isSameSecret(a: string, b: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
+  const matches = operatorKeys.map((key) => isSameSecret(key, given));
+  if (matches.includes(true)) return OPERATOR;
+  const key = keys.find(given);
+  if (key === null) throw new AppError("unauthorized", "The API key is not valid.");
+  return callerWith(key);
 }
 
 /** The headers that let a page of an allowed origin read the answer; none for anybody else. */
@@ -100,7 +151,7 @@ export function corsHeaders(request: Request, policy: CallerPolicy): Record<stri
   return {
     "Access-Control-Allow-Origin": origin,
     "Access-Control-Expose-Headers":
-      "Accept-Ranges, Content-Disposition, Content-Range, ETag, Idempotent-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id",
+      "Accept-Ranges, Content-Disposition, Content-Range, ETag, Idempotent-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
     Vary: "Origin",
     ...(request.method === "OPTIONS" && {
       "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",

@@ -19,8 +19,11 @@ const MAX_VALUES = 20_000;
 /** Of an answer that is the first request's. */
 export const REPLAYED_HEADER = "Idempotent-Replayed";
 
-/** What a client's key is stored as: not itself, for it may be long. null without the header. Throws `bad_request`. */
-export function idempotencyKeyOf(request: Request): string | null {
+/**
+ * What a client's key is stored as: not itself, for it may be long, and for each API key (null: none) apart, so that nobody
+ * meets another's. null without the header. Throws `bad_request`.
+ */
+export function idempotencyKeyOf(request: Request, apiKeyId: string | null): string | null {
   const given = request.headers.get(HEADER);
   if (given === null) return null;
   if (!/^[\x21-\x7e]{1,255}$/.test(given)) {
@@ -29,7 +32,8 @@ export function idempotencyKeyOf(request: Request): string | null {
       fields: [{ pointer: "/Idempotency-Key", detail }],
     });
   }
-  return sha256(given);
+  // What was given has no space in it.
+  return sha256(apiKeyId === null ? given : `${apiKeyId} ${given}`);
 }
 
 /**

@@ -6,7 +6,7 @@ import type { JobFilter } from "../jobs/job.ts";
 import { isTerminal } from "../jobs/states.ts";
 import { describeJob, findJob } from "./find-job.ts";
 import { listedJobView } from "./job-view.ts";
-import type { ApiPorts, RoutePorts } from "./ports.ts";
+import type { RoutePorts } from "./ports.ts";
 import { JobQuery, ListQuery } from "./request-schemas.ts";
 import { rerun, submit } from "./submit.ts";
 import { untilEnded } from "./wait.ts";
@@ -17,7 +17,9 @@ const DEFAULT_PAGE = 50;
 export function jobRoutes(ports: RoutePorts) {
   return new Elysia({ name: "jobs" })
     .post("/jobs", ({ request }) => submit(ports, request), { parse: "none" })
-    .get("/jobs", ({ query }) => listJobs(ports, query), { query: ListQuery })
+    .get("/jobs", ({ query, request }) => listJobs(ports, { query, request }), {
+      query: ListQuery,
+    })
     .get(
       "/jobs/:id",
       ({ params, query, request }) => getJob(ports, params.id, { query, request }),
@@ -25,7 +27,9 @@ export function jobRoutes(ports: RoutePorts) {
         query: JobQuery,
       },
     )
-    .delete("/jobs/:id", ({ params }) => removeJob(ports, params.id), { parse: "none" })
+    .delete("/jobs/:id", ({ params, request }) => removeJob(ports, params.id, request), {
+      parse: "none",
+    })
     .post("/jobs/:id/cancel", ({ params, request }) => cancel(ports, params.id, request), {
       parse: "none",
     })
@@ -39,7 +43,7 @@ async function getJob(
   id: string,
   { query, request }: { readonly query: Static<typeof JobQuery>; readonly request: Request },
 ): Promise<Response> {
-  const job = await findJob(ports, id);
+  const job = await findJob(ports, id, request);
   const timeoutMs = Number(query.wait ?? 0) * 1000;
   if (timeoutMs === 0) return Response.json(await describeJob(ports, job));
   const leave = ports.streams.enterRequest();
@@ -52,9 +56,13 @@ async function getJob(
   }
 }
 
-async function listJobs({ store }: ApiPorts, query: Static<typeof ListQuery>): Promise<Response> {
+async function listJobs(
+  { store, callerOf }: RoutePorts,
+  { query, request }: { readonly query: Static<typeof ListQuery>; readonly request: Request },
+): Promise<Response> {
   const { items, nextCursor } = await store.list({
     filter: filterOf(query),
+    onlyOf: callerOf(request).onlyJobsOf,
     limit: Number(query.limit ?? DEFAULT_PAGE),
     ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
   });
@@ -76,9 +84,9 @@ function filterOf({ status, runtime, label }: Static<typeof ListQuery>): JobFilt
 }
 
 async function cancel(ports: RoutePorts, id: string, request: Request): Promise<Response> {
-  await findJob(ports, id);
+  await findJob(ports, id, request);
   const answer = await ports.store.requestCancel(id);
-  const job = await findJob(ports, id);
+  const job = await findJob(ports, id, request);
   const fields = { job_id: id, status: job.status };
   ports
     .logOf(request)
@@ -88,8 +96,8 @@ async function cancel(ports: RoutePorts, id: string, request: Request): Promise<
 }
 
 /** An ended job disappears: files, record and log. */
-async function removeJob(ports: ApiPorts, id: string): Promise<Response> {
-  const job = await findJob(ports, id);
+async function removeJob(ports: RoutePorts, id: string, request: Request): Promise<Response> {
+  const job = await findJob(ports, id, request);
   if (!isTerminal(job.status))
     throw new AppError(
       "job_active",

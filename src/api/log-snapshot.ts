@@ -33,7 +33,7 @@ export async function sendSnapshot(
   { query, request }: { readonly query: Query; readonly request: Request },
 ): Promise<Response> {
   if (query.tail !== undefined && query.format === "ndjson") throw noTailOfEvents();
-  const job = await findJob(ports, id);
+  const job = await findJob(ports, id, request);
   const attempt = attemptOf(query.attempt, job);
   const leave = ports.streams.enterRequest();
   try {

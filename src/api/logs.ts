@@ -33,7 +33,7 @@ async function stream(
   id: string,
   { query, request }: { query: Static<typeof StreamQuery>; request: Request },
 ): Promise<Response> {
-  const job = await findJob(ports, id);
+  const job = await findJob(ports, id, request);
   const lastEventId = request.headers.get("last-event-id") ?? query.last_event_id ?? "";
   // Not the request's own signal, which would keep all of the request: a client that leaves cancels the body, read or not.
   const stop = new AbortController();

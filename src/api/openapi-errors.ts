@@ -11,15 +11,25 @@ import { errorStatuses, problemBody } from "./problem.ts";
 /** A parameter of the query that is given twice, and a bug of ours. */
 const ANYWHERE = ["invalid_query", "internal"] as const;
 /** The guard lets a probe through, whoever calls. */
-const GUARDED = [...ANYWHERE, "unauthorized", "forbidden_host", "forbidden_origin"] as const;
+const GUARDED = [
+  ...ANYWHERE,
+  "unauthorized",
+  "forbidden_host",
+  "forbidden_origin",
+  "forbidden_scope",
+] as const;
 /** A path that cannot be decoded, a job that is not there. */
 const OF_JOB = [...GUARDED, "bad_request", "not_found", "store_unavailable"] as const;
 const OF_FILE = [...OF_JOB, "range_not_satisfiable"] as const;
+/** What a signed URL may be of. */
+const OF_SIGNED = "forbidden_signature";
 const NEW_JOB = [
   "bad_request",
   "invalid_spec",
   "unknown_runtime",
   "idempotency_key_reused",
+  "quota_exceeded",
+  "queue_full",
   "draining",
   "sandbox_unavailable",
   "store_unavailable",
@@ -37,8 +47,8 @@ export const ERRORS = {
   "GET /jobs/:id/logs/stream": [...OF_JOB, "too_many_streams"],
   "GET /jobs/:id/files/*": OF_FILE,
   "GET /jobs/:id/artifacts": OF_JOB,
-  "GET /jobs/:id/artifacts.zip": OF_JOB,
-  "GET /jobs/:id/artifacts/*": OF_FILE,
+  "GET /jobs/:id/artifacts.zip": [...OF_JOB, OF_SIGNED],
+  "GET /jobs/:id/artifacts/*": [...OF_FILE, OF_SIGNED],
   "GET /runtimes": [...GUARDED, "store_unavailable"],
   "GET /health": GUARDED,
   "GET /stats": GUARDED,
@@ -71,6 +81,11 @@ const EXAMPLES: Readonly<Record<ErrorCode, ErrorExample>> = {
     instance: "/jobs",
     detail:
       "A page of https://evil.example may not call this server; the operator can add its origin to CORS_ORIGINS.",
+  },
+  forbidden_scope: { instance: "/jobs", detail: 'The API key does not have the scope "submit".' },
+  forbidden_signature: {
+    instance: `${JOB}/artifacts/result.csv`,
+    detail: "The signed URL has expired.",
   },
   not_found: { instance: JOB, detail: `There is no job "${EXAMPLE_ID}" (or no longer).` },
   method_not_allowed: {
@@ -116,11 +131,20 @@ const EXAMPLES: Readonly<Record<ErrorCode, ErrorExample>> = {
       "Idempotency-Key: The key was used for another request; a new request needs a key of its own.",
     pointer: "/Idempotency-Key",
   },
+  quota_exceeded: {
+    instance: "/jobs",
+    detail: "submits_per_minute: This key may submit 60 jobs in a minute.",
+    pointer: "/submits_per_minute",
+  },
   internal: {
     instance: "/jobs",
     detail: "Something went wrong on the server; its log has the details.",
   },
   sandbox_error: { instance: JOB, detail: "The sandbox could not be started." },
+  queue_full: {
+    instance: "/jobs",
+    detail: "As many jobs wait as this server takes (MAX_QUEUED is 10000): try again later.",
+  },
   draining: {
     instance: "/jobs",
     detail: "The server is shutting down and takes no new jobs.",
@@ -147,7 +171,7 @@ export function errorExamples() {
 }
 
 function bodyOf(code: ErrorCode, { instance, detail, pointer }: ErrorExample) {
-  const said = pointer === undefined ? detail : detail.replace(`${pointer}: `, "");
+  const said = pointer === undefined ? detail : detail.replace(/^\S+: /, "");
   const fields: readonly FieldError[] = pointer === undefined ? [] : [{ pointer, detail: said }];
   const requestId = "8f9d3c0a-3a0e-4f4f-9a55-0d1f4a6a1b2c";
   return problemBody(new AppError(code, detail, { fields }), { instance, requestId });
@@ -176,7 +200,7 @@ function errorAnswer(status: number, codes: readonly ErrorCode[]): Answer {
   return {
     description: codes.map((code) => `\`${code}\``).join(", "),
     ...(status === 401 && { headers: { "WWW-Authenticate": CHALLENGE } }),
-    ...(status >= 503 && { headers: { "Retry-After": RETRY_AFTER } }),
+    ...((status === 429 || status >= 503) && { headers: { "Retry-After": RETRY_AFTER } }),
     content: {
       "application/problem+json": {
         schema: ref("Problem"),

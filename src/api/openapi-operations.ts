@@ -23,7 +23,14 @@ import {
   ref,
   SUBMIT_HEADERS,
 } from "./openapi-parts.ts";
-import { JobQuery, ListQuery, SnapshotQuery, StreamQuery } from "./request-schemas.ts";
+import {
+  ArtifactsQuery,
+  JobQuery,
+  ListQuery,
+  SignedQuery,
+  SnapshotQuery,
+  StreamQuery,
+} from "./request-schemas.ts";
 
 /*
  * Every operation of the API, for its description. A test compares them with the routes that the server really has.
@@ -112,6 +119,7 @@ export const OPERATIONS = {
   "GET /jobs/:id/artifacts.zip": {
     summary: "All artifacts as one zip archive",
     parameters: [ID],
+    query: SignedQuery,
     responses: { "200": bytes("The archive, made while it is sent.", "application/zip") },
   },
   "POST /jobs/:id/cancel": {
@@ -150,13 +158,15 @@ export const OPERATIONS = {
     },
   },
   "GET /jobs/:id/artifacts": {
-    summary: "The files that the run created or changed",
+    summary: "The files that the run created or changed; with `signed`, by URLs that need no key",
     parameters: [ID],
+    query: ArtifactsQuery,
     responses: { "200": json("The list.", "ArtifactList", ARTIFACT_EXAMPLE) },
   },
   "GET /jobs/:id/artifacts/*": {
     summary: "Download one artifact (ETag, Range); HEAD tells its size and type",
     parameters: [ID, FILENAME, RANGE],
+    query: SignedQuery,
     responses: DOWNLOADED,
   },
   "GET /runtimes": {

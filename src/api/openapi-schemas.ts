@@ -177,7 +177,10 @@ export const SCHEMAS = {
   Job,
   EndedJob,
   JobList,
-  ArtifactList: Type.Object({ items: Type.Array(Artifact) }, closed),
+  ArtifactList: Type.Object(
+    { items: Type.Array(Artifact), zip_url: Type.Optional(Type.String()) },
+    closed,
+  ),
   Runtimes,
   Health,
   Stats,

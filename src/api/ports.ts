@@ -1,6 +1,7 @@
 import type { ErrorCode } from "../errors.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { Logger } from "../logger.ts";
+import type { Caller } from "../keys/caller.ts";
 import type { LogHub } from "../logs/hub.ts";
 import type { SpecRules } from "../jobs/spec.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
@@ -49,6 +50,8 @@ export interface ApiPorts extends ServingPorts {
   readonly slots: () => { readonly total: number; readonly busy: number } | null;
   readonly streams: OpenStreams;
   readonly specs: SpecRules;
+  /** Jobs that may wait, of everybody together; null: as many as come. */
+  readonly maxQueued: number | null;
   readonly upload: UploadLimits;
   readonly heartbeatMs: number;
   /** Fires when the process begins to shut down: new jobs are refused, those that run may still be followed. */
@@ -57,6 +60,8 @@ export interface ApiPorts extends ServingPorts {
 
 /** What a route is given besides. */
 export interface RoutePorts extends ApiPorts {
+  /** Who makes a request that the guard has let through. */
+  readonly callerOf: (request: Request) => Caller;
   /** `log`, with the request's id in every line. */
   readonly logOf: (request: Request) => Logger;
 }

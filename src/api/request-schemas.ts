@@ -72,6 +72,28 @@ export const StreamQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const ArtifactsQuery = Type.Object(
+  {
+    signed: Type.Optional(
+      Type.String({
+        pattern: "^([1-9][0-9]{0,3}|[1-7][0-9]{4}|8[0-5][0-9]{3}|86[0-3][0-9]{2}|86400)$",
+        description:
+          "seconds for which the URLs of the answer need no key, a whole number from 1 to 86400",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** What a signed URL has; the guard has checked it by the time that a route is reached. */
+export const SignedQuery = Type.Object(
+  {
+    expires: Type.Optional(Type.String({ description: "Unix seconds" })),
+    signature: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false },
+);
+
 /** `files` of a JSON body. */
 export const InlineFilesSchema = Type.Array(
   Type.Object(

@@ -4,9 +4,11 @@ import { AppError, messageOf } from "../errors.ts";
 import type { Upload } from "../files/file-store.ts";
 import type { InputFile, JobRecord, NewJob } from "../jobs/job.ts";
 import { diskBytesOf } from "../jobs/limits.ts";
+import type { SubmitLimits } from "../jobs/quotas.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal } from "../jobs/states.ts";
 import { readTraceparent } from "../jobs/trace-context.ts";
+import { mayCall } from "../keys/caller.ts";
 import { readHeads } from "../logs/heads.ts";
 import { openSnapshot } from "../logs/snapshot.ts";
 import type { SubmitKey } from "../store/store.ts";
@@ -52,7 +54,7 @@ export async function submit(ports: RoutePorts, request: Request): Promise<Respo
 
 /** POST /jobs/{id}/rerun */
 export async function rerun(ports: RoutePorts, id: string, request: Request): Promise<Response> {
-  const first = await findJob(ports, id);
+  const first = await findJob(ports, id, request);
   return await submitReceived(ports, request, async (upload) => {
     const files: InputFile[] = [];
     for (const file of first.files) {
@@ -88,12 +90,15 @@ async function submitReceived(
   const sandbox = ports.sandbox();
   if (sandbox !== null && !sandbox.ready)
     throw new AppError("sandbox_unavailable", sandbox.problems.join(" "), { retryAfterSec: 30 });
-  const key = idempotencyKeyOf(request);
+  const caller = ports.callerOf(request);
+  const key = idempotencyKeyOf(request, caller.keyId);
   const id = randomUUID();
   const upload = await ports.files.beginUpload(id);
   const traceparent = readTraceparent(request.headers.get("traceparent"));
-  const origin = { id, ...(traceparent !== null && { traceparent }) };
-  const job = await storeOrDiscard(ports, { origin, key, upload, receive });
+  const { keyId } = caller;
+  const origin = { id, keyId, ...(traceparent !== null && { traceparent }) };
+  const limits = { ...caller.quotas, maxQueued: ports.maxQueued };
+  const job = await storeOrDiscard(ports, { origin, limits, key, upload, receive });
   const isReplay = job.id !== id;
   const log = ports.logOf(request).child({ job_id: job.id });
   if (!isReplay) log.debug("job_submitted", "A job was submitted.");
@@ -109,13 +114,14 @@ async function submitReceived(
 async function storeOrDiscard(
   ports: ApiPorts,
   submission: {
-    readonly origin: Pick<NewJob, "id" | "traceparent">;
+    readonly origin: Pick<NewJob, "id" | "keyId" | "traceparent">;
+    readonly limits: SubmitLimits;
     readonly key: string | null;
     readonly upload: Upload;
     readonly receive: Receive;
   },
 ): Promise<JobRecord> {
-  const { origin, key, upload, receive } = submission;
+  const { origin, limits, key, upload, receive } = submission;
   let mayBeStored = false;
   try {
     const sent = await receive(upload);
@@ -126,7 +132,7 @@ async function storeOrDiscard(
     const checked = await checkJob(ports, sent);
     await upload.commit();
     mayBeStored = true;
-    return await storeJob(ports, { ...origin, ...checked }, once);
+    return await storeJob(ports, { ...origin, ...checked }, { once, limits });
   } catch (error) {
     // Without an answer the job may be stored: then its files must stay, until somebody finds out that it is not.
     if (!(mayBeStored && isPassing(error))) await upload.discard();
@@ -135,9 +141,13 @@ async function storeOrDiscard(
 }
 
 /** The job's record; with a key that was sent before, that of the first job. */
-async function storeJob(ports: ApiPorts, job: NewJob, once: SubmitKey | null): Promise<JobRecord> {
-  if (once === null) return await ports.store.submit(job);
-  return unlessMismatch(await ports.store.submitOnce({ job, ...once }));
+async function storeJob(
+  { store }: ApiPorts,
+  job: NewJob,
+  { once, limits }: { readonly once: SubmitKey | null; readonly limits: SubmitLimits },
+): Promise<JobRecord> {
+  if (once === null) return await store.submit(job, limits);
+  return unlessMismatch(await store.submitOnce({ job, ...once, limits }));
 }
 
 function unlessMismatch<T>(found: T | "mismatch"): T {
@@ -149,7 +159,7 @@ function unlessMismatch<T>(found: T | "mismatch"): T {
 async function checkJob(
   ports: ApiPorts,
   { spec: sent, files }: SentJob,
-): Promise<Omit<NewJob, "id">> {
+): Promise<Omit<NewJob, "id" | "keyId">> {
   const spec = resolveSpec(sent, ports.specs);
   if (!files.some((file) => file.path === spec.entry)) {
     const names = files.map((file) => JSON.stringify(file.path)).slice(0, 20);
@@ -196,7 +206,7 @@ function parseSpec(text: string | undefined): unknown {
 
 /** 202 with the job; or, where the client prefers to wait and the job ends in time, 200 with the job and its output. */
 async function answer(
-  ports: ApiPorts,
+  ports: RoutePorts,
   request: Request,
   { job, isReplay }: { readonly job: JobRecord; readonly isReplay: boolean },
 ): Promise<Response> {
@@ -204,7 +214,8 @@ async function answer(
     Location: `/jobs/${job.id}`,
     ...(isReplay && { [REPLAYED_HEADER]: "true" }),
   };
-  const waitSec = preferredWaitSec(request);
+  // What it printed is read. A preference may be left unheeded (RFC 7240, section 2).
+  const waitSec = mayCall(ports.callerOf(request), "read") ? preferredWaitSec(request) : null;
   if (waitSec !== null) {
     const ended = await endedView(ports, request, { job, waitSec });
     if (ended !== null)

@@ -41,6 +41,8 @@ export interface InputFile {
 /** What a submit stores for good. */
 export interface NewJob {
   readonly id: string;
+  /** The API key that submitted it; null: none, or before there were any. */
+  readonly keyId: string | null;
   readonly spec: ResolvedSpec;
   readonly files: readonly InputFile[];
   /** The installed runtime that was chosen, e.g. `{name: "python3.11", version: "3.11.2"}`. */

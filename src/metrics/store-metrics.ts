@@ -1,4 +1,4 @@
-import { AppError } from "../errors.ts";
+import { AppError, type ErrorCode } from "../errors.ts";
 import type { JobRecord, LogSize } from "../jobs/job.ts";
 import { cancelledWithoutWorker, lostAfterCrashes, type Outcome } from "../jobs/outcome.ts";
 import type {
@@ -15,6 +15,9 @@ import type {
 } from "../store/store.ts";
 import type { Metrics } from "./metrics.ts";
 
+/** A store that refuses a submit for these has not failed. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["quota_exceeded", "queue_full"]);
+
 /** The store with every call's failure counted, and what its answers tell of jobs. It does and answers the same. */
 export function withStoreMetrics(store: Store, metrics: Metrics): Store {
   const observer = new StoreObserver(metrics);
@@ -23,17 +26,18 @@ export function withStoreMetrics(store: Store, metrics: Metrics): Store {
       return await answer;
     } catch (error) {
       const code = error instanceof AppError ? error.code : "internal";
-      metrics.storeErrors.inc({ operation, code });
+      if (!REFUSALS.has(code)) metrics.storeErrors.inc({ operation, code });
       throw error;
     }
   };
   return {
     kind: store.kind,
     unsafeMs: store.unsafeMs,
-    submit: (job) => call("submit", store.submit(job)),
+    submit: (job, limits) => call("submit", store.submit(job, limits)),
     submitOnce: (request) => call("submitOnce", store.submitOnce(request)),
     findSubmitted: (key) => call("findSubmitted", store.findSubmitted(key)),
-    get: (id) => call("get", store.get(id)),
+    keyUse: (keyId) => call("keyUse", store.keyUse(keyId)),
+    get: (id, onlyOf) => call("get", store.get(id, onlyOf)),
     list: (request) => call("list", store.list(request)),
     queuePosition: (id) => call("queuePosition", store.queuePosition(id)),
     requestCancel: async (id) =>

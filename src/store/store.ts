@@ -1,8 +1,11 @@
-import type { JobFilter, JobRecord, LogSize, NewJob, Priority } from "../jobs/job.ts";
+import type { JobRecord, LogSize, NewJob, Priority } from "../jobs/job.ts";
 import type { EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
+import type { KeyUse, SubmitLimits } from "../jobs/quotas.ts";
+import type { ListAnswer, ListRequest } from "./listing.ts";
 import type { WorkerInfo } from "./worker-info.ts";
 
+export type { ListAnswer, ListRequest } from "./listing.ts";
 export type { WorkerInfo, WorkerRuntime } from "./worker-info.ts";
 
 /*
@@ -114,21 +117,6 @@ export interface SweepAnswer {
   readonly cancelled: readonly string[];
 }
 
-export interface ListRequest {
-  readonly filter: JobFilter;
-  /** 1..200. */
-  readonly limit: number;
-  /** `nextCursor` of the page before. */
-  readonly cursor?: string;
-}
-
-export interface ListAnswer {
-  /** Newest first. */
-  readonly items: readonly JobRecord[];
-  /** Absent on the last page. A page may be short, even empty, and still have a next one: see Store.list. */
-  readonly nextCursor?: string;
-}
-
 /** How a submit is known again that a client repeats. */
 export interface SubmitKey {
   /** Names the client's intention; remembered for SUBMIT_ONCE_TTL_MS (timing.ts). */
@@ -140,6 +128,7 @@ export interface SubmitKey {
 /** A submit that a client may repeat: however often it does, there is one job. */
 export interface SubmitOnceRequest extends SubmitKey {
   readonly job: NewJob;
+  readonly limits?: SubmitLimits;
 }
 
 export interface ReadLogRequest {
@@ -173,12 +162,15 @@ export interface Store {
   /**
    * Stores the record as `queued`, lists it, queues it by its priority and wakes a waiting worker, in one atomic step.
    * Durable once resolved (I1). A second call with the same id changes nothing. Resolves to the record.
+   * In the same step one of `limits` that is reached refuses it, with AppError `queue_full` or `quota_exceeded`, and what is
+   * stored is counted. A second call is neither refused nor counted.
    */
-  submit(job: NewJob): Promise<JobRecord>;
+  submit(job: NewJob, limits?: SubmitLimits): Promise<JobRecord>;
 
   /**
    * As submit, unless a job was stored under this key before and is still there: then that job's record (its id tells it
    * from a new one) where the digest is the same, else `mismatch`. The key is remembered in the step that stores the job.
+   * What finds a job is neither refused nor counted.
    */
   submitOnce(request: SubmitOnceRequest): Promise<JobRecord | "mismatch">;
 
@@ -188,8 +180,14 @@ export interface Store {
    */
   findSubmitted(key: SubmitKey): Promise<JobRecord | "mismatch" | null>;
 
-  /** The record, or null where there is none (never submitted, or removed). */
-  get(id: string): Promise<JobRecord | null>;
+  /** What an API key uses now; of keys without a job, NO_USE. */
+  keyUse(keyId: string): Promise<KeyUse>;
+
+  /**
+   * The record, or null where there is none (never submitted, or removed). With `onlyOf`, that API key's jobs are all there
+   * are: any other's is answered as one that is not there, and at its cost.
+   */
+  get(id: string, onlyOf?: string | null): Promise<JobRecord | null>;
 
   /**
    * The jobs that the filter lets through, newest first. A page looks at a bounded number of jobs, and stops at

@@ -4,7 +4,7 @@ import type { Api } from "../../src/api/app.ts";
 import { AppError } from "../../src/errors.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import { sandboxStatus } from "../support/sandbox-status.ts";
-import { call, openApi, shellJob } from "../support/api.ts";
+import { ANYBODY, call, openApi, shellJob } from "../support/api.ts";
 import { overridden } from "../support/overridden.ts";
 
 let parts: Awaited<ReturnType<typeof openApi>>;
@@ -140,7 +140,7 @@ describe("a page of another origin", () => {
 
   test("that is allowed may ask first, and may read every answer, problems too", async () => {
     const open = parts.with({
-      callers: { apiKeys: [], allowedHosts: [], corsOrigins: [origin] },
+      callers: { ...ANYBODY, corsOrigins: [origin] },
     });
     const headers = { origin };
     const preflight = await call(open, "OPTIONS /jobs", { headers });

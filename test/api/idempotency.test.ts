@@ -8,15 +8,21 @@ import { newJob } from "../contract/store-harness.ts";
 import { call, openApi, shellJob } from "../support/api.ts";
 import { overridden } from "../support/overridden.ts";
 
-const keyOf = (value: string) =>
-  idempotencyKeyOf(new Request("http://x/", { headers: { "Idempotency-Key": value } }));
+const keyOf = (value: string, apiKeyId: string | null = null) =>
+  idempotencyKeyOf(new Request("http://x/", { headers: { "Idempotency-Key": value } }), apiKeyId);
 
 test("a key is 1 to 255 visible characters, and none is none", () => {
-  expect(idempotencyKeyOf(new Request("http://x/"))).toBeNull();
+  expect(idempotencyKeyOf(new Request("http://x/"), null)).toBeNull();
   expect(keyOf("a")).toMatch(/^[0-9a-f]{64}$/);
   expect(keyOf("a".repeat(255))).not.toBe(keyOf("a".repeat(254)));
   for (const bad of ["", "a b", "a".repeat(256), "na\u00efve"])
     expect(() => keyOf(bad)).toThrow("Idempotency-Key: Expected 1 to 255 visible ASCII");
+});
+
+test("the same key of another API key is another", () => {
+  const keys = [keyOf("a"), keyOf("a", "b"), keyOf("a", "c"), keyOf("ba"), keyOf("b")];
+  expect(new Set(keys).size).toBe(keys.length);
+  expect(keyOf("a", "b")).toBe(keyOf("a", "b"));
 });
 
 test("a digest is the same for the same job, in whatever order it was sent", () => {

@@ -6,10 +6,12 @@ import { OpenStreams } from "../../src/api/open-streams.ts";
 import type { ApiPorts } from "../../src/api/ports.ts";
 import { errorStatuses } from "../../src/api/problem.ts";
 import { AppError, type ErrorCode } from "../../src/errors.ts";
+import { NO_QUOTAS } from "../../src/jobs/quotas.ts";
+import { findApiKey, newApiKey, type Scope } from "../../src/keys/api-key.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { EMPTY_LOG, SUCCEEDED } from "../contract/store-harness.ts";
-import { call, openApi, shellJob } from "../support/api.ts";
+import { ANYBODY, call, openApi, shellJob } from "../support/api.ts";
 import { overridden } from "../support/overridden.ts";
 
 /*
@@ -120,14 +122,26 @@ function lowerCeiling(): Partial<ApiPorts> {
 }
 
 const away = new AppError("store_unavailable", "No answer.");
-const callers = { apiKeys: [], allowedHosts: [], corsOrigins: [] };
+/** Calls of a key that may do and use so much. */
+function ofKey(scopes: readonly Scope[], quotas = NO_QUOTAS): Provocation {
+  const { text, key } = newApiKey({ name: "test", scopes, quotas }, 0);
+  const find = (given: string) => findApiKey(new Map([[key.id, key]]), given);
+  const keys = () => Promise.resolve({ areNeeded: true, find });
+  return { headers: { "x-api-key": text }, ports: () => ({ callers: { ...ANYBODY, keys } }) };
+}
 
 const PROVOCATIONS: Readonly<Record<string, Provocation>> = {
   nothing: {},
   "a parameter given twice": { query: "?a=1&a=2" },
   "a path that cannot be decoded": { name: () => "%zz" },
   "a name that nothing has": { name: () => NOBODY },
-  "no key": { ports: () => ({ callers: { ...callers, apiKeys: ["key"] } }) },
+  "no key": { ports: () => ({ callers: { ...ANYBODY, apiKeys: ["key"] } }) },
+  "a key that may do nothing": ofKey([]),
+  "a quota that is used up": ofKey(["admin"], { ...NO_QUOTAS, maxActive: 0 }),
+  "a queue that is full": { ports: () => ({ maxQueued: 0 }) },
+  "a signature that is none": {
+    query: (route) => (/zip|artifacts\/\*/.test(route) ? "?expires=1&signature=x" : ""),
+  },
   "another host": { headers: { host: "evil.example" } },
   "a page of another origin": { headers: { origin: "https://evil.example" } },
   "a bug": { ports: () => broken(new TypeError("a bug")) },

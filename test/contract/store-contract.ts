@@ -4,11 +4,13 @@ import { behindContract } from "./store-behind-contract.ts";
 import { claimContract } from "./store-claim-contract.ts";
 import { endContract } from "./store-end-contract.ts";
 import type { StoreHarness } from "./store-harness.ts";
+import { keyContract } from "./store-key-contract.ts";
 import { listingContract } from "./store-listing-contract.ts";
 import { readLogContract } from "./store-read-contract.ts";
 import { recoveryContract } from "./store-recovery-contract.ts";
 import { retentionContract } from "./store-retention-contract.ts";
 import { submitOnceContract } from "./store-once-contract.ts";
+import { quotaContract } from "./store-quota-contract.ts";
 import { statsContract } from "./store-stats-contract.ts";
 import { submitContract } from "./store-submit-contract.ts";
 import { sweepContract } from "./store-sweep-contract.ts";
@@ -30,6 +32,8 @@ export function storeContract(name: string, harness: StoreHarness): void {
       ["listing", listingContract],
       ["retention", retentionContract],
       ["counting", statsContract],
+      ["jobs of API keys", keyContract],
+      ["quotas", quotaContract],
     ] as const)
       describe(about, () => {
         register(harness);

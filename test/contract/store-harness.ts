@@ -21,6 +21,8 @@ export interface StoreHarness {
   reopen(store: Store): Promise<Store>;
   /** Makes a queued job one that was submitted so much earlier. */
   age(store: Store, id: string, byMs: number): Promise<void>;
+  /** Makes the windows in which the use of an API key is counted be over. */
+  endWindows(store: Store, keyId: string): Promise<void>;
   /** Makes the store forget every log entry of `id` after `lastSeq` of its current epoch, where a driver may lose a tail. */
   readonly loseTail?: (store: Store, id: string, lastSeq: number) => Promise<void>;
   /** Closes every store that was opened since the last cleanup and removes their data. Runs after each test. */
@@ -37,12 +39,13 @@ let lastJobNumber = 0;
 /** A job no other test has submitted. */
 export function newJob(
   overrides: { readonly id?: string; readonly priority?: Priority } & Partial<
-    Pick<NewJob, "runtime" | "files" | "warnings" | "traceparent">
+    Pick<NewJob, "keyId" | "runtime" | "files" | "warnings" | "traceparent">
   > & { readonly spec?: Partial<NewJob["spec"]> } = {},
 ): NewJob {
   lastJobNumber += 1;
   return {
     id: overrides.id ?? `job-${String(process.pid)}-${lastJobNumber.toString()}`,
+    keyId: overrides.keyId ?? null,
     spec: {
       entry: "main.py",
       args: [],

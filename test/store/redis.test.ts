@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from "bun:test";
 import { Redis } from "ioredis";
+import { keysOf } from "../../src/store/redis/keys.ts";
 import { openRedisStore } from "../../src/store/redis/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { storeContract } from "../contract/store-contract.ts";
@@ -45,6 +46,10 @@ describe.skipIf(!hasRedisServer())("redis", () => {
       const key = (name: string) => `{${prefixOf.get(store) ?? ""}}:${name}`;
       await raw.zincrby(key("all"), -byMs * 1_000, id);
       await raw.hincrby(key(`job:${id}`), "created", -byMs);
+    },
+    endWindows: async (store, keyId) => {
+      const { submits, cpuMs } = keysOf(prefixOf.get(store) ?? "").ofKey(keyId);
+      await raw.del(submits, cpuMs);
     },
     loseTail: async (store, id, lastSeq) => {
       const prefix = prefixOf.get(store) ?? "";

@@ -60,6 +60,12 @@ storeContract("SQLite", {
     db.close();
     return Promise.resolve();
   },
+  endWindows: (store, keyId) => {
+    const db = new DatabaseSync(openStores.get(store) ?? "");
+    db.prepare("UPDATE key_use SET ends_at = ? WHERE key_id = ?").run(Date.now(), keyId);
+    db.close();
+    return Promise.resolve();
+  },
   cleanup: closeAll,
 });
 
@@ -147,22 +153,31 @@ describe("the SQLite file", () => {
     expect((await store.stats()).workers).toEqual({ count: 0, slots: 0 });
   });
 
-  test("of the version before is taken on with all that it holds", async () => {
-    const path = freshPath();
-    const old = await openAt(path);
-    const { id } = await old.submit(newJob());
-    await old.close();
-    const database = new DatabaseSync(path);
-    database.exec("DROP TABLE once; PRAGMA user_version = 2");
-    database.close();
-    const store = await openAt(path);
-    expect((await recordOf(store, id)).status).toBe("queued");
-    const job = newJob();
-    await store.submitOnce({ job, key: "k", digest: "d" });
-    expect(await store.submitOnce({ job: newJob(), key: "k", digest: "d" })).toMatchObject({
-      id: job.id,
+  for (const [version, lacked] of [
+    [2, "DROP TABLE once;"],
+    [3, "DROP INDEX once_by_job;"],
+    [4, "DROP INDEX job_queued;"],
+    [5, ""],
+  ] as const)
+    test(`of version ${version} is taken on with all that it holds`, async () => {
+      const path = freshPath();
+      const old = await openAt(path);
+      const { id } = await old.submit(newJob());
+      await old.close();
+      const database = new DatabaseSync(path);
+      database.exec(`${lacked} DROP INDEX job_by_key; DROP INDEX job_active_by_key;
+        ALTER TABLE job DROP COLUMN key_id; DROP TABLE key_use; PRAGMA user_version = ${version}`);
+      database.close();
+      const store = await openAt(path);
+      expect(await recordOf(store, id)).toMatchObject({ status: "queued", keyId: null });
+      const job = newJob({ keyId: "k" });
+      await store.submitOnce({ job, key: "k", digest: "d" });
+      expect(await store.submitOnce({ job: newJob(), key: "k", digest: "d" })).toMatchObject({
+        id: job.id,
+      });
+      expect(await store.get(job.id, "k")).toMatchObject({ id: job.id });
+      expect(await store.get(id, "k")).toBeNull();
     });
-  });
 
   test("tells once what became of the jobs that were running when it was last open", async () => {
     const store = await openAt(freshPath());

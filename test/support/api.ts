@@ -1,9 +1,11 @@
 import type { Api } from "../../src/api/app.ts";
 import { createApi } from "../../src/api/app.ts";
+import type { CallerPolicy } from "../../src/api/guard.ts";
 import { OpenStreams } from "../../src/api/open-streams.ts";
 import type { ApiPorts } from "../../src/api/ports.ts";
 import { loadConfig } from "../../src/config.ts";
 import { MIB } from "../../src/jobs/limits.ts";
+import { createUrlSigner } from "../../src/keys/signed-url.ts";
 import { createLogHub } from "../../src/logs/hub.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
 import { type LoggedLine, recordedLog } from "./recorded-log.ts";
@@ -19,6 +21,15 @@ interface ApiUnderTest {
   with(ports: Partial<ApiPorts>): Api;
   close(): Promise<void>;
 }
+
+/** Of a server on loopback that has no keys. */
+export const ANYBODY: CallerPolicy = {
+  apiKeys: [],
+  keys: () => Promise.resolve({ areNeeded: false, find: () => null }),
+  allowedHosts: [],
+  corsOrigins: [],
+  signer: createUrlSigner("the secret of the tests"),
+};
 
 export async function openApi(): Promise<ApiUnderTest> {
   const workshop = await openWorkshop();
@@ -37,7 +48,8 @@ export async function openApi(): Promise<ApiUnderTest> {
     onAnswer: () => undefined,
     specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"] },
     upload: { maxBytes: 10 * MIB, maxFiles: 10 },
-    callers: { apiKeys: [], allowedHosts: [], corsOrigins: [] },
+    maxQueued: null,
+    callers: ANYBODY,
     heartbeatMs: 15_000,
     draining: new AbortController().signal,
     log,

@@ -90,6 +90,7 @@ export async function openWorkshop(): Promise<Workshop> {
       await upload.confirm();
       return {
         id,
+        keyId: null,
         spec: { ...SPEC, ...spec },
         files: added,
         runtime: { name: runtime.name, version: runtime.version },

@@ -1,7 +1,7 @@
 /*
  * How records and log entries look in Redis.
  *
- * Record, HASH {jr}:job:<id>: `job` = what was submitted (JSON), `prio`, `state`, times in ms (`created`, `started`,
+ * Record, HASH {jr}:job:<id>: `job` = what was submitted (JSON), `key` = API key that it belongs to, `prio`, `state`, times in ms (`created`, `started`,
  * `finished`), `epoch`, `epochs` (comma-separated), `owner`, `seq` = the log's last seq, `crashes`, `retry`, `cancel` (1),
  * `bytes` and `dropped`, `outcome` (JSON), `finished_by` = claim whose finish ended it, `once` = key that its submit is
  * remembered under. What does not apply is absent.
@@ -26,7 +26,7 @@ import type {
 import type { Outcome } from "../../jobs/outcome.ts";
 import type { JobStatus } from "../../jobs/states.ts";
 
-/** What was submitted and nothing else, whatever more the object at hand carries. */
+/** What was submitted and nothing else, whatever more the object at hand carries; whose it is stands beside it. */
 export function encodeNewJob({ id, spec, files, runtime, warnings, traceparent }: NewJob): string {
   return JSON.stringify({
     id,
@@ -35,7 +35,7 @@ export function encodeNewJob({ id, spec, files, runtime, warnings, traceparent }
     runtime,
     warnings,
     ...(traceparent !== undefined && { traceparent }),
-  } satisfies NewJob);
+  } satisfies Omit<NewJob, "keyId">);
 }
 
 /** A record from its hash as HGETALL gives it, flat; null when there is none. */
@@ -49,7 +49,8 @@ export function decodeRecord(fields: readonly string[]): JobRecord | null {
   const epochs = hash.get("epochs") ?? "";
   const outcome = hash.get("outcome");
   return {
-    ...(JSON.parse(hash.get("job") ?? "") as NewJob),
+    ...(JSON.parse(hash.get("job") ?? "") as Omit<NewJob, "keyId">),
+    keyId: hash.get("key") ?? null,
     status: hash.get("state") as JobStatus,
     createdAtMs: number("created"),
     startedAtMs: numberOrNull("started"),

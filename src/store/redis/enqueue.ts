@@ -1,26 +1,39 @@
 import { AppError } from "../../errors.ts";
 import type { JobRecord, NewJob } from "../../jobs/job.ts";
+import { NO_LIMITS, SUBMITS_WINDOW_MS, type SubmitLimits } from "../../jobs/quotas.ts";
 import type { SubmitKey, SubmitOnceRequest } from "../store.ts";
 import { SUBMIT_ONCE_TTL_MS } from "../timing.ts";
 import { decodeRecord, encodeNewJob } from "./codec.ts";
 import type { Context } from "./context.ts";
 import { get } from "./query.ts";
+import { throwWhereRefused } from "./quota.ts";
 
 /** Store.submit */
-export async function submit({ data, keys }: Context, job: NewJob): Promise<JobRecord> {
-  return recordIn(await data.script("submit", [...keys.shared, keys.job(job.id)], argsOf(job)));
+export async function submit(
+  { data, keys }: Context,
+  job: NewJob,
+  limits: SubmitLimits = NO_LIMITS,
+): Promise<JobRecord> {
+  const answer = await data.script(
+    "submit",
+    [...keys.shared, keys.job(job.id)],
+    argsOf(job, limits),
+  );
+  throwWhereRefused(answer, limits);
+  return recordIn(answer);
 }
 
 /** Store.submitOnce */
 export async function submitOnce(
   { data, keys }: Context,
-  { job, key, digest }: SubmitOnceRequest,
+  { job, key, digest, limits = NO_LIMITS }: SubmitOnceRequest,
 ): Promise<JobRecord | "mismatch"> {
   const answer = await data.script(
     "submit",
     [...keys.shared, keys.job(job.id), keys.once(key)],
-    [...argsOf(job), digest, SUBMIT_ONCE_TTL_MS, keys.jobPrefix],
+    [...argsOf(job, limits), digest, SUBMIT_ONCE_TTL_MS, keys.jobPrefix],
   );
+  throwWhereRefused(answer, limits);
   return answer === "mismatch" ? "mismatch" : recordIn(answer);
 }
 
@@ -38,8 +51,19 @@ export async function findSubmitted(
   return first === null || firstDigest === digest ? first : "mismatch";
 }
 
-function argsOf(job: NewJob): readonly string[] {
-  return [job.id, encodeNewJob(job), job.spec.priority];
+function argsOf(job: NewJob, limits: SubmitLimits): readonly (string | number)[] {
+  const { maxQueued, maxActive, submitsPerMinute, cpuSecPerDay } = limits;
+  return [
+    job.id,
+    encodeNewJob(job),
+    job.spec.priority,
+    job.keyId ?? "",
+    maxQueued ?? "",
+    maxActive ?? "",
+    submitsPerMinute ?? "",
+    cpuSecPerDay === null ? "" : cpuSecPerDay * 1000,
+    SUBMITS_WINDOW_MS,
+  ];
 }
 
 function recordIn(fields: unknown): JobRecord {

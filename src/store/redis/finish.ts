@@ -1,5 +1,6 @@
 import { endNote } from "../../jobs/job.ts";
 import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
+import { CPU_WINDOW_MS } from "../../jobs/quotas.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest, LeaseKey } from "../store.ts";
 import { RETRY_REASON } from "../../jobs/retry.ts";
 import type { Context } from "./context.ts";
@@ -33,6 +34,8 @@ export async function finish(
       log.droppedBytes,
       lastSeq,
       markGap ? 1 : 0,
+      Math.round(outcome.usage?.cpuMs ?? 0),
+      CPU_WINDOW_MS,
     ],
   );
   if (answer === FENCED) return { kind: "fenced" };

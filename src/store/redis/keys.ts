@@ -33,6 +33,18 @@ export interface Keys {
   readonly slots: (owner: string) => string;
   /** STRING `<digest> <id>`: the job that was stored under a client's key. */
   readonly once: (key: string) => string;
+  /** Of one API key; scripts/shared.lua makes the same names (of_key). */
+  readonly ofKey: (keyId: string) => KeysOfKey;
+}
+
+interface KeysOfKey {
+  /** ZSET id -> creation time in Redis microseconds, of all its jobs. */
+  readonly jobs: string;
+  /** SET of the ids of those that wait or run: changed in the step that changes the job, never by itself. */
+  readonly active: string;
+  /** Counters, each of which expires with its window. */
+  readonly submits: string;
+  readonly cpuMs: string;
 }
 
 const CLAIM_ORDER: readonly Priority[] = ["high", "normal", "low"];
@@ -65,5 +77,11 @@ export function keysOf(prefix: string): Keys {
     log: (id) => logPrefix + id,
     slots: (owner) => key(`slots:${owner}`),
     once: (name) => key(`once:${name}`),
+    ofKey: (keyId) => ({
+      jobs: key(`jobs-of:${keyId}`),
+      active: key(`active-of:${keyId}`),
+      submits: key(`submits-of:${keyId}`),
+      cpuMs: key(`cpu-ms-of:${keyId}`),
+    }),
   };
 }

@@ -10,6 +10,7 @@ import { finish, release, requestCancel } from "./finish.ts";
 import { keysOf } from "./keys.ts";
 import { append, lastEntryId, readLog } from "./log.ts";
 import { get, list, queuePosition } from "./query.ts";
+import { keyUse } from "./quota.ts";
 import { RestartGrace } from "./restart-grace.ts";
 import { expired, remove } from "./retain.ts";
 import { checkServer } from "./server-check.ts";
@@ -68,10 +69,11 @@ function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
   return {
     kind: "redis",
     unsafeMs: UNSAFE_MS,
-    submit: async (job) => await submit(context, job),
+    submit: async (job, limits) => await submit(context, job, limits),
     submitOnce: async (request) => await submitOnce(context, request),
     findSubmitted: async (key) => await findSubmitted(context, key),
-    get: async (id) => await get(context, id),
+    keyUse: async (keyId) => await keyUse(context, keyId),
+    get: async (id, onlyOf) => await get(context, id, onlyOf),
     list: async (request) => await list(context, request),
     queuePosition: async (id) => await queuePosition(context, id),
     requestCancel: async (id) => await requestCancel(context, id),

@@ -8,7 +8,14 @@ import { decodeRecord } from "./codec.ts";
 import type { Context } from "./context.ts";
 
 /** Store.get */
-export async function get({ data, keys }: Context, id: string): Promise<JobRecord | null> {
+export async function get(
+  { data, keys }: Context,
+  id: string,
+  onlyOf: string | null = null,
+): Promise<JobRecord | null> {
+  // Before the record is read: another key's job, however large, is to cost what one does that is not there.
+  if (onlyOf !== null && (await data.run((client) => client.hget(keys.job(id), "key"))) !== onlyOf)
+    return null;
   return decodeRecord(
     Object.entries(await data.run(async (client) => await client.hgetall(keys.job(id)))).flat(),
   );
@@ -36,9 +43,12 @@ interface Place {
 /** Store.list */
 export async function list(
   context: Context,
-  { filter, limit, cursor }: ListRequest,
+  { filter, limit, cursor, onlyOf = null }: ListRequest,
 ): Promise<ListAnswer> {
-  const places = await placesAfter(context, cursor === undefined ? null : decodeCursor(cursor));
+  const { keys } = context;
+  const listing = onlyOf === null ? keys.all : keys.ofKey(onlyOf).jobs;
+  const after = cursor === undefined ? null : decodeCursor(cursor);
+  const places = await placesAfter(context, listing, after);
   const items: JobRecord[] = [];
   let last: Place | undefined;
   let leftBytes = PAGE_RECORD_BYTES;
@@ -86,9 +96,10 @@ function countToFill(bytes: number, sizes: readonly number[]): number {
   return sizes.length;
 }
 
-/** The next SCANNED_PER_PAGE members of the listing, newest first; of one score the greater id comes first. */
+/** The next SCANNED_PER_PAGE members of a listing, newest first; of one score the greater id comes first. */
 async function placesAfter(
-  { data, keys }: Context,
+  { data }: Context,
+  listing: string,
   after: Place | null,
 ): Promise<readonly Place[]> {
   return await data.run(async (client) => {
@@ -96,7 +107,7 @@ async function placesAfter(
     const from = after === null ? "+inf" : after.score;
     for (let offset = 0; places.length < SCANNED_PER_PAGE; offset += SCANNED_PER_PAGE) {
       const range = ["BYSCORE", "REV", "LIMIT", offset, SCANNED_PER_PAGE, "WITHSCORES"] as const;
-      const flat = await client.zrange(keys.all, from, "-inf", ...range);
+      const flat = await client.zrange(listing, from, "-inf", ...range);
       for (let index = 0; index + 1 < flat.length; index += 2) {
         const place = { id: flat[index] ?? "", score: flat[index + 1] ?? "" };
         const passed = after !== null && place.score === after.score && place.id >= after.id;

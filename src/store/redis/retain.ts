@@ -21,7 +21,5 @@ export async function expired(
 
 /** Store.remove */
 export async function remove({ data, keys }: Context, id: string): Promise<boolean> {
-  return (
-    (await data.script("remove", [keys.job(id), keys.log(id), keys.all, keys.ended], [id])) === 1
-  );
+  return (await data.script("remove", [...keys.shared, keys.job(id), keys.log(id)], [id])) === 1;
 }

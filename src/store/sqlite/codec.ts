@@ -1,12 +1,14 @@
-import type { JobRecord, NewJob } from "../../jobs/job.ts";
+import { type JobRecord, type NewJob, PRIORITIES } from "../../jobs/job.ts";
 import type { AttemptReason, EndNote, Frame, LogEntry, StreamName } from "../../jobs/log-entry.ts";
 import { framesByteLength } from "../../jobs/log-entry.ts";
 import type { Outcome } from "../../jobs/outcome.ts";
+import { NO_LIMITS, type SubmitLimits } from "../../jobs/quotas.ts";
 import type { JobStatus } from "../../jobs/states.ts";
 
 /** A row of `job` with its `spec`: what RECORD_COLUMNS selects. */
 export interface RecordRow {
   readonly n: number;
+  readonly key_id: string | null;
   readonly state: JobStatus;
   readonly created_at: number;
   readonly started_at: number | null;
@@ -24,14 +26,39 @@ export interface RecordRow {
 }
 
 /** For a select from `job` joined with `spec`; the rows are RecordRow. */
-export const RECORD_COLUMNS = `job.n, state, created_at, started_at, finished_at, epoch, epochs, owner, crashes,
+export const RECORD_COLUMNS = `job.n, key_id, state, created_at, started_at, finished_at, epoch, epochs, owner, crashes,
   retry_reason, cancel_requested, log_bytes, log_dropped_bytes, outcome, submitted`;
+
+/** A NewJob as it is stored, and what it must not go past. */
+export interface SubmitRow {
+  readonly id: string;
+  readonly keyId: string | null;
+  /** A position in PRIORITIES: the greater goes first. */
+  readonly priority: number;
+  /** The rest of the NewJob as JSON. */
+  readonly submitted: string;
+  readonly limits: SubmitLimits;
+}
+
+export function encodeNewJob(
+  { keyId, ...submitted }: NewJob,
+  limits: SubmitLimits = NO_LIMITS,
+): SubmitRow {
+  return {
+    id: submitted.id,
+    keyId,
+    priority: PRIORITIES.indexOf(submitted.spec.priority),
+    submitted: JSON.stringify(submitted),
+    limits,
+  };
+}
 
 /** The port's record. Times stay Unix milliseconds of this host's clock. */
 export function decodeRecord(row: RecordRow): JobRecord {
-  const submitted = JSON.parse(row.submitted) as NewJob;
+  const submitted = JSON.parse(row.submitted) as Omit<NewJob, "keyId">;
   return {
     ...submitted,
+    keyId: row.key_id,
     status: row.state,
     createdAtMs: row.created_at,
     startedAtMs: row.started_at,

@@ -1,31 +1,27 @@
 import type { AttemptReason } from "../../jobs/log-entry.ts";
 import type { SubmitKey } from "../store.ts";
 import { SUBMIT_ONCE_TTL_MS } from "../timing.ts";
-import type { RecordRow } from "./codec.ts";
+import type { RecordRow, SubmitRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
+import { admit, countUse } from "./quota.ts";
 
-/** A NewJob as it is stored. */
-export interface SubmitRow {
-  readonly id: string;
-  /** A position in PRIORITIES: the greater goes first. */
-  readonly priority: number;
-  /** The NewJob as JSON. */
-  readonly submitted: string;
-}
-
-/** Stores and queues a job, unless its id is known. The record either way. */
+/** Stores and queues a job, unless its id is known. The record either way. Throws where a limit is reached. */
 export function submit(db: Connection, job: SubmitRow): RecordRow | undefined {
   const known = findRecord(db, job.id);
   if (known !== undefined) return known;
+  const { keyId } = job;
+  admit(db, keyId, job.limits);
   const row = db.get<{ n: number }>(
-    `INSERT INTO job (id, state, priority, created_at) VALUES (?, 'queued', ?, ?) RETURNING n`,
+    `INSERT INTO job (id, key_id, state, priority, created_at) VALUES (?, ?, 'queued', ?, ?) RETURNING n`,
     job.id,
+    keyId,
     job.priority,
     Date.now(),
   );
   if (row === undefined) return undefined;
   db.run("INSERT INTO spec (n, submitted) VALUES (?, ?)", row.n, job.submitted);
+  if (keyId !== null) countUse(db, { keyId, counted: "submits", amount: 1 });
   return findRecord(db, job.id);
 }
 

@@ -5,6 +5,7 @@ import { encodeEntry } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findJob, isHeldBy, type JobRow } from "./job-row.ts";
 import { insertEntry, lastSeq, setLogSize } from "./log.ts";
+import { countUse } from "./quota.ts";
 
 /** A FinishAnswer, and what the end was noted as. */
 export type FinishResult =
@@ -29,8 +30,11 @@ export function finish(db: Connection, request: FinishRequest): FinishResult {
     const { droppedBytes } = log;
     insertEntry(db, job.n, encodeEntry({ epoch, seq: last + 1, kind: "gap", droppedBytes }));
   }
-  const endSeq = endJob(db, job, request.outcome);
+  const { outcome } = request;
+  const endSeq = endJob(db, job, outcome);
   db.run("UPDATE job SET finished_by_claim = 1 WHERE n = ?", job.n);
+  if (job.key_id !== null && outcome.usage !== null)
+    countUse(db, { keyId: job.key_id, counted: "cpu_ms", amount: Math.round(outcome.usage.cpuMs) });
   return { kind: "finished", endSeq };
 }
 

@@ -60,7 +60,10 @@ function performInSavepoint(db: Connection, call: Call, perform: Perform): CallR
 
 /** What to tell the caller of an operation that threw. */
 export function failureOf(error: unknown): Failure {
-  if (error instanceof AppError) return { code: error.code, message: error.message };
+  if (error instanceof AppError) {
+    const { code, message, fields, retryAfterSec } = error;
+    return { code, message, fields, ...(retryAfterSec !== undefined && { retryAfterSec }) };
+  }
   const message = messageOf(error);
   if (isDiskFull(error))
     return { code: "storage_full", message: `The disk of the job store is full: ${message}` };

@@ -8,6 +8,7 @@ import type { Connection } from "./connection.ts";
 export interface JobRow {
   readonly n: number;
   readonly id: string;
+  readonly key_id: string | null;
   readonly state: JobStatus;
   readonly priority: number;
   readonly epoch: number;
@@ -21,7 +22,7 @@ export interface JobRow {
 
 /** For a select from `job`; the rows are JobRow. */
 export const JOB_COLUMNS =
-  "n, id, state, priority, epoch, owner, crashes, cancel_requested, retry_reason, epochs, finished_by_claim";
+  "n, id, key_id, state, priority, epoch, owner, crashes, cancel_requested, retry_reason, epochs, finished_by_claim";
 
 /** The row of a job; undefined when it is unknown. */
 export function findJob(db: Connection, id: string): JobRow | undefined {
@@ -33,10 +34,15 @@ export function isHeldBy(job: JobRow, lease: LeaseKey): boolean {
   return job.state === "running" && job.epoch === lease.epoch && job.owner === lease.owner;
 }
 
-/** The row of a job with its spec; undefined when it is unknown. */
-export function findRecord(db: Connection, id: string): RecordRow | undefined {
+/** The row of a job with its spec; undefined when it is unknown, or not of the API key `onlyOf`. */
+export function findRecord(
+  db: Connection,
+  id: string,
+  onlyOf: string | null = null,
+): RecordRow | undefined {
   return db.get<RecordRow>(
-    `SELECT ${RECORD_COLUMNS} FROM job JOIN spec USING (n) WHERE id = ?`,
+    `SELECT ${RECORD_COLUMNS} FROM job JOIN spec USING (n) WHERE id = ?1 AND (?2 IS NULL OR key_id = ?2)`,
     id,
+    onlyOf,
   );
 }

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../../errors.ts";
+import type { ErrorCode, FieldError } from "../../errors.ts";
 import type { SweepAnswer } from "../store.ts";
 
 /*
@@ -25,6 +25,8 @@ export interface Call {
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
+  readonly fields?: readonly FieldError[];
+  readonly retryAfterSec?: number;
 }
 
 export type CallResult =

@@ -6,6 +6,7 @@ import { append, lastEntryId, readLog } from "./log.ts";
 import { pingReader, pingWriter } from "./ping.ts";
 import { announceWorker, workers } from "./presence.ts";
 import { getRecord, leaseOwners, list, queuePosition } from "./query.ts";
+import { keyUse } from "./quota.ts";
 import { expired, purge, remove } from "./retain.ts";
 import { stats } from "./stats.ts";
 
@@ -31,6 +32,7 @@ export const READS = {
   expired,
   findSubmitted,
   getRecord,
+  keyUse,
   lastEntryId,
   leaseOwners,
   list,

@@ -1,61 +1,75 @@
-import { matchesFilter, type JobFilter } from "../../jobs/job.ts";
-import { PAGE_RECORD_BYTES } from "../listing.ts";
+import { matchesFilter } from "../../jobs/job.ts";
+import { type ListRequest, PAGE_RECORD_BYTES } from "../listing.ts";
 import { PRIORITY_HEAD_START_MS } from "../timing.ts";
 import { decodeRecord, RECORD_COLUMNS, type RecordRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
+import { decodeCursor, decodeKeyCursor, encodeCursor, encodeKeyCursor } from "./cursor.ts";
 import { findRecord } from "./job-row.ts";
 
 /** How many jobs one page looks at, whatever its filter lets through. */
 const SCANNED_PER_PAGE = 2_000;
 
-/** The record of a job; null when it is unknown. */
-export function getRecord(db: Connection, id: string): RecordRow | null {
-  return findRecord(db, id) ?? null;
-}
-
-/** A ListRequest, its cursor decoded. */
-export interface ListRows {
-  readonly filter: JobFilter;
-  readonly limit: number;
-  /** Only jobs whose `n` is smaller. */
-  readonly below: number;
+/** The record of a job; null when it is unknown, or not of the API key that is asked for. */
+export function getRecord(
+  db: Connection,
+  { id, onlyOf }: { readonly id: string; readonly onlyOf: string | null },
+): RecordRow | null {
+  return findRecord(db, id, onlyOf) ?? null;
 }
 
 /** One page. */
 export interface ListedRows {
   readonly rows: readonly RecordRow[];
-  /** `below` of the next page; null on the last. */
-  readonly nextBelow: number | null;
+  /** null on the last. */
+  readonly nextCursor: string | null;
 }
 
-/** The next page of jobs by falling `n`: newest first. */
-export function list(db: Connection, request: ListRows): ListedRows {
-  const { filter, limit, below } = request;
+/** The next page of jobs, newest first. */
+export function list(db: Connection, request: ListRequest): ListedRows {
+  const { filter, limit, onlyOf = null } = request;
   const found: RecordRow[] = [];
   let scannedJobs = 0;
   let scannedBytes = 0;
-  let last = below;
-  for (const row of newestFirst(db, filter, below)) {
+  let last: string | null = null;
+  for (const row of onlyOf === null ? newestFirst(db, request) : newestOf(db, onlyOf, request)) {
     // Looked at only to learn that there is more.
     if (
       found.length === limit ||
       scannedJobs === SCANNED_PER_PAGE ||
       scannedBytes >= PAGE_RECORD_BYTES
     )
-      return { rows: found, nextBelow: last };
+      return { rows: found, nextCursor: last };
     scannedJobs += 1;
     scannedBytes += Buffer.byteLength(row.submitted) + Buffer.byteLength(row.outcome ?? "");
-    last = row.n;
-    if (matchesFilter(decodeRecord(row), filter)) found.push(row);
+    const job = decodeRecord(row);
+    last = onlyOf === null ? encodeCursor(row.n) : encodeKeyCursor(job);
+    if (matchesFilter(job, filter)) found.push(row);
   }
-  return { rows: found, nextBelow: null };
+  return { rows: found, nextCursor: null };
 }
 
-function newestFirst(db: Connection, filter: JobFilter, below: number): Iterable<RecordRow> {
+/** By falling `n`. */
+function newestFirst(db: Connection, { filter, cursor }: ListRequest): Iterable<RecordRow> {
+  const below = cursor === undefined ? Number.MAX_SAFE_INTEGER : decodeCursor(cursor);
   const select = `SELECT ${RECORD_COLUMNS} FROM job JOIN spec USING (n) WHERE job.n < ?`;
   return filter.status === undefined
     ? db.iterate<RecordRow>(`${select} ORDER BY job.n DESC`, below)
     : db.iterate<RecordRow>(`${select} AND state = ? ORDER BY job.n DESC`, below, filter.status);
+}
+
+/** Those of one API key, by its own index: other jobs are neither passed over nor counted. */
+function newestOf(db: Connection, keyId: string, { cursor }: ListRequest): Iterable<RecordRow> {
+  const { createdAtMs, id } =
+    cursor === undefined
+      ? { createdAtMs: Number.MAX_SAFE_INTEGER, id: "" }
+      : decodeKeyCursor(cursor);
+  return db.iterate<RecordRow>(
+    `SELECT ${RECORD_COLUMNS} FROM job INDEXED BY job_by_key JOIN spec USING (n)
+       WHERE key_id = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC`,
+    keyId,
+    createdAtMs,
+    id,
+  );
 }
 
 /** How many queued jobs come before this one; null when it is not queued. */

@@ -5,7 +5,7 @@ import type { SweepAnswer } from "../store.ts";
 import { failureOf } from "./group-commit.ts";
 import { recoverAll } from "./handback.ts";
 
-const SCHEMA_VERSION = 5;
+const SCHEMA_VERSION = 6;
 
 /*
  * `job` holds what changes, in small rows: every append writes one. What a submit fixes for good may be a megabyte of
@@ -86,12 +86,30 @@ DROP INDEX IF EXISTS job_queued;
 CREATE INDEX job_queued ON job (priority DESC, n, created_at) WHERE state = 'queued';
 `;
 
+/**
+ * Whose a job is, the listing of one API key's jobs, those of them that count as active, and what is counted of a key in
+ * windows (quota.ts). Came with version 6.
+ */
+const API_KEYS = `
+ALTER TABLE job ADD COLUMN key_id TEXT;
+CREATE INDEX job_by_key ON job (key_id, created_at, id) WHERE key_id IS NOT NULL;
+CREATE INDEX job_active_by_key ON job (key_id) WHERE key_id IS NOT NULL AND finished_at IS NULL;
+CREATE TABLE key_use (
+  key_id TEXT NOT NULL,
+  counted TEXT NOT NULL,
+  used INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  PRIMARY KEY (key_id, counted)
+) STRICT;
+`;
+
 /** What brings a file of an older version to this one; a file of a version that is not listed cannot be. */
 const MIGRATIONS: ReadonlyMap<number, string> = new Map([
-  [0, TABLES + ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX],
-  [2, ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX],
-  [3, ONCE_BY_JOB + QUEUE_INDEX],
-  [4, QUEUE_INDEX],
+  [0, TABLES + ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX + API_KEYS],
+  [2, ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX + API_KEYS],
+  [3, ONCE_BY_JOB + QUEUE_INDEX + API_KEYS],
+  [4, QUEUE_INDEX + API_KEYS],
+  [5, API_KEYS],
 ]);
 
 /** How long a statement waits for a lock that somebody else's tool holds, e.g. a backup. */

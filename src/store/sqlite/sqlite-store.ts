@@ -1,8 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { AppError } from "../../errors.ts";
-import { endNote, type JobRecord, type NewJob, PRIORITIES } from "../../jobs/job.ts";
+import { endNote, type JobRecord, type NewJob } from "../../jobs/job.ts";
 import type { EntryId, LogEntry } from "../../jobs/log-entry.ts";
+import type { KeyUse, SubmitLimits } from "../../jobs/quotas.ts";
 import type {
   AppendAnswer,
   AppendRequest,
@@ -23,9 +24,7 @@ import type {
   SweepAnswer,
   WorkerInfo,
 } from "../store.ts";
-import { decodeRecord, encodeEntry, type RecordRow } from "./codec.ts";
-import { decodeCursor, encodeCursor } from "./cursor.ts";
-import type { SubmitRow } from "./enqueue.ts";
+import { decodeRecord, encodeEntry, encodeNewJob, type RecordRow } from "./codec.ts";
 import { NOTHING_RECOVERED } from "./messages.ts";
 import type { Reads, Writes } from "./operations.ts";
 import type { ExpiredRequest } from "./retain.ts";
@@ -75,14 +74,6 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 
 const WORK_TOPIC = "work";
 
-function submitRow(job: NewJob): SubmitRow {
-  return {
-    id: job.id,
-    priority: PRIORITIES.indexOf(job.spec.priority),
-    submitted: JSON.stringify(job),
-  };
-}
-
 function stored(row: RecordRow | undefined): JobRecord {
   if (row === undefined) throw new AppError("internal", "A job was not stored");
   return decodeRecord(row);
@@ -112,13 +103,14 @@ class SqliteStore implements Store {
     this.#purgeInBackground();
   }
 
-  async submit(job: NewJob): Promise<JobRecord> {
+  async submit(job: NewJob, limits?: SubmitLimits): Promise<JobRecord> {
     this.#wakeWorkers();
-    return stored(await this.#writer.call("submit", submitRow(job)));
+    return stored(await this.#writer.call("submit", encodeNewJob(job, limits)));
   }
 
-  async submitOnce({ job, key, digest }: SubmitOnceRequest): Promise<JobRecord | "mismatch"> {
-    const request = { job: submitRow(job), key, digest };
+  async submitOnce(given: SubmitOnceRequest): Promise<JobRecord | "mismatch"> {
+    const { job, key, digest, limits } = given;
+    const request = { job: encodeNewJob(job, limits), key, digest };
     this.#wakeWorkers();
     const row = await this.#writer.call("submitOnce", request);
     return row === "mismatch" ? row : stored(row);
@@ -138,17 +130,19 @@ class SqliteStore implements Store {
     this.#wakeups.wake(WORK_TOPIC);
   }
 
-  async get(id: string): Promise<JobRecord | null> {
-    const row = await this.#reader.call("getRecord", id);
+  async keyUse(keyId: string): Promise<KeyUse> {
+    return await this.#reader.call("keyUse", keyId);
+  }
+
+  async get(id: string, onlyOf: string | null = null): Promise<JobRecord | null> {
+    const row = await this.#reader.call("getRecord", { id, onlyOf });
     return row === null ? null : decodeRecord(row);
   }
 
   async list(request: ListRequest): Promise<ListAnswer> {
-    const { filter, limit, cursor } = request;
-    const below = cursor === undefined ? Number.MAX_SAFE_INTEGER : decodeCursor(cursor);
-    const { rows, nextBelow } = await this.#reader.call("list", { filter, limit, below });
+    const { rows, nextCursor } = await this.#reader.call("list", request);
     const items = rows.map(decodeRecord);
-    return nextBelow === null ? { items } : { items, nextCursor: encodeCursor(nextBelow) };
+    return nextCursor === null ? { items } : { items, nextCursor };
   }
 
   async queuePosition(id: string): Promise<number | null> {

@@ -160,6 +160,6 @@ function settle(call: PendingCall, result: CallResult | undefined): void {
   else call.reject(toError(result?.failure ?? { code: "internal", message: "No answer" }));
 }
 
-function toError(failure: Failure): AppError {
-  return new AppError(failure.code, failure.message);
+function toError({ code, message, ...options }: Failure): AppError {
+  return new AppError(code, message, options);
 }

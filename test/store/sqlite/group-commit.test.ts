@@ -92,9 +92,17 @@ describe("commitTogether", () => {
   });
 });
 
-test("failureOf keeps the code of an error of ours", () => {
-  expect(failureOf(new AppError("invalid_query", "No"))).toEqual({
+test("failureOf keeps all that an error of ours tells", () => {
+  const fields = [{ pointer: "/cursor", detail: "No" }];
+  expect(failureOf(new AppError("invalid_query", "No", { fields }))).toEqual({
     code: "invalid_query",
     message: "No",
+    fields,
+  });
+  expect(failureOf(new AppError("queue_full", "No", { retryAfterSec: 5 }))).toEqual({
+    code: "queue_full",
+    message: "No",
+    fields: [],
+    retryAfterSec: 5,
   });
 });

@@ -3,6 +3,7 @@
 -- KEYS  1-8 shared   9 job   10 log
 -- ARGV  1 id   2 owner   3 epoch   4 lease ms   5 status   6 outcome JSON   7 end note JSON   8 bytes   9 dropped bytes
 --       10 seq of the last entry that the claim has appended   11 '1' when a gap entry is to tell of the dropped bytes
+--       12 ms of CPU time to count for the job's API key   13 ms of the window to count it in
 -- Result: -1 fenced; -2 finished, now or by an earlier call of this claim; else the seq of the last entry, when the store
 -- has lost what came after it: an end entry now would close a log with its tail missing.
 -- include shared.lua
@@ -19,4 +20,6 @@ if ARGV[11] == '1' then
   redis.call('HSET', job, 'seq', int(last + 1))
 end
 end_job(id, job, log, { status = ARGV[5], outcome = ARGV[6], note = ARGV[7] }, now)
+local key_id = redis.call('HGET', job, 'key')
+if key_id and ARGV[12] ~= '0' then count_use(of_key('cpu-ms', key_id), ARGV[12], ARGV[13]) end
 return -2

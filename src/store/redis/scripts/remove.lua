@@ -1,14 +1,17 @@
 #!lua flags=allow-oom
 -- Removes an ended job completely. allow-oom, since this is what makes room.
--- KEYS  1 job   2 log   3 all   4 ended
+-- KEYS  1-8 shared   9 job   10 log
 -- ARGV  1 id
 -- Result: 1 removed; 0 when it is active or unknown.
-local state = redis.call('HGET', KEYS[1], 'state')
+-- include shared.lua
+local id, job = ARGV[1], KEYS[9]
+local record = redis.call('HMGET', job, 'state', 'once', 'key')
+local state, once, key_id = record[1], record[2], record[3]
 if state == 'queued' or state == 'running' then return 0 end
 -- What is remembered of its submit (submit.lua), which has the shared hash tag too; by now it may be of another job.
-local once = redis.call('HGET', KEYS[1], 'once')
-if once and string.match(redis.call('GET', once) or '', ' (%S+)$') == ARGV[1] then redis.call('UNLINK', once) end
-redis.call('UNLINK', KEYS[1], KEYS[2])
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZREM', KEYS[4], ARGV[1])
+if once and string.match(redis.call('GET', once) or '', ' (%S+)$') == id then redis.call('UNLINK', once) end
+redis.call('UNLINK', job, KEYS[10])
+redis.call('ZREM', ALL, id)
+redis.call('ZREM', ENDED, id)
+if key_id then redis.call('ZREM', of_key('jobs', key_id), id) end
 return state and 1 or 0

@@ -8,6 +8,18 @@
 local QUEUES = { high = KEYS[1], normal = KEYS[2], low = KEYS[3] }
 local RUNNING, WAKE, META, ALL, ENDED = KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 
+-- A name that an API key's jobs or use stand under (keys.ts). Whose a job is stands in its record, so that these names are
+-- made here, from that of another key: `{jr}:all`.
+local function of_key(what, key_id)
+  return string.sub(ALL, 1, -4) .. what .. '-of:' .. key_id
+end
+
+-- Counts into a window that begins with the first use after the last one's end: the counter expires with it.
+local function count_use(counter, amount, window_ms)
+  redis.call('INCRBY', counter, amount)
+  if redis.call('PTTL', counter) < 0 then redis.call('PEXPIRE', counter, window_ms) end
+end
+
 local function int(number)
   return string.format('%.0f', number)
 end
@@ -50,13 +62,14 @@ end
 -- The one way into a terminal state. The end entry follows the log's last one; a job that never ran has no epoch, so
 -- its only entry gets a fresh one (and seq 1, since 0 is an attempt's).
 local function end_job(id, job, log, ending, now)
-  local last = redis.call('HMGET', job, 'epoch', 'seq')
+  local last = redis.call('HMGET', job, 'epoch', 'seq', 'key')
   local epoch, seq = last[1], tonumber(last[2]) + 1
   if epoch == '0' then epoch = int(now) end
   redis.call('XADD', log, epoch .. '-' .. int(seq), 'end', ending.note)
   redis.call('HSET', job, 'state', ending.status, 'outcome', ending.outcome, 'finished', int(now), 'seq', int(seq))
   redis.call('ZREM', RUNNING, id)
   redis.call('ZADD', ENDED, int(now), id)
+  if last[3] then redis.call('SREM', of_key('active', last[3]), id) end
 end
 
 -- When a job was submitted; 0 for an id that is gone, of which a queue may hold some (claim skips them).

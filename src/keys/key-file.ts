@@ -1,0 +1,109 @@
+import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { messageOf } from "../errors.ts";
+import type { ApiKey } from "./api-key.ts";
+import { decodeKeys, encodeKeys } from "./key-records.ts";
+
+/*
+ * The keys of an installation, in one file of its data directory, whatever its store is: the processes of a Redis
+ * deployment share that directory as well. It is written by the command src/keys.ts alone.
+ */
+
+/** Of JOB_DATA_DIR. */
+export const KEY_FILE = "keys.json";
+
+/** The file cannot be used: a sentence for the operator. */
+export class KeyFileError extends Error {
+  override readonly name = "KeyFileError";
+}
+
+/** Every key there ever was, by its id; empty where there is no file. Throws KeyFileError. */
+export async function readKeyFile(path: string): Promise<ReadonlyMap<string, ApiKey>> {
+  try {
+    const keys = decodeKeys(await readFile(path, "utf8"));
+    return new Map(keys.map((key) => [key.id, key]));
+  } catch (error) {
+    if (errno(error) === "ENOENT") return new Map();
+    throw new KeyFileError(`The API keys in ${path} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * A text that is another one after each change of the file, and after each change of whether and why it cannot be opened. The
+ * file is opened, for that is what makes sure on a network volume that it is seen as it is (NFS, "close-to-open").
+ */
+export async function versionOfKeyFile(path: string): Promise<string> {
+  try {
+    const file = await open(path, "r");
+    try {
+      const { ino, mtimeNs, size } = await file.stat({ bigint: true });
+      return [ino, mtimeNs, size].join(" ");
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    return errno(error);
+  }
+}
+
+/**
+ * Replaces the file by what `change` makes of its keys, which is on the disk once this has resolved. The file that is
+ * written beside it is the lock of the command as well: of two changes at a time neither is lost. Throws KeyFileError, and
+ * what `change` throws.
+ */
+export async function changeKeyFile(
+  path: string,
+  change: (keys: ReadonlyMap<string, ApiKey>) => readonly ApiKey[],
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const next = `${path}.next`;
+  const file = await openAlone(next);
+  try {
+    const text = encodeKeys(change(await readKeyFile(path)));
+    await giveToOwnerOf(dirname(path), file);
+    await file.writeFile(text);
+    await file.sync();
+    await rename(next, path);
+  } catch (error) {
+    await unlink(next);
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await syncFolder(dirname(path));
+}
+
+async function openAlone(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "wx", 0o600);
+  } catch (error) {
+    if (errno(error) !== "EEXIST") throw error;
+    throw new KeyFileError(
+      `${path} is there: another command is changing the keys. If none is, remove that file and try again.`,
+    );
+  }
+}
+
+/** Root may make a key for a service that runs as somebody else, who could not read root's file. */
+async function giveToOwnerOf(directory: string, file: FileHandle): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = await stat(directory);
+  await file.chown(uid, gid);
+}
+
+/** A rename is on disk only when its folder is. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function errno(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
