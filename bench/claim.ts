@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { NewJob } from "../src/jobs/job.ts";
 import { MIB } from "../src/jobs/limits.ts";
 import { openRedisStore } from "../src/store/redis/open.ts";
-import { openSqliteStore } from "../src/store/sqlite/sqlite-store.ts";
+import { openSqliteStore } from "../src/store/sqlite/open.ts";
 import type { Store } from "../src/store/store.ts";
 import { freshDataDir, removeDataDir } from "../test/support/service.ts";
 import type { Bench } from "./bench.ts";

@@ -35,7 +35,7 @@ import { createUnsandboxed } from "./sandbox/none.ts";
 import type { PreparableSandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { createWarmPool, type WarmPool } from "./sandbox/warm-pool.ts";
 import { openRedisStore } from "./store/redis/open.ts";
-import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { openSqliteStore } from "./store/sqlite/open.ts";
 import type { Store } from "./store/store.ts";
 import { timingOf, type StoreTiming } from "./store/timing.ts";
 import { watchStore } from "./store/watched-store.ts";

@@ -11,7 +11,7 @@ import { MIB } from "../../src/jobs/limits.ts";
 import type { InstalledRuntime } from "../../src/runtimes/runtime.ts";
 import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
 import type { Sandbox } from "../../src/sandbox/sandbox.ts";
-import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { openSqliteStore } from "../../src/store/sqlite/open.ts";
 import type { Store } from "../../src/store/store.ts";
 
 /** The real parts that run a job in one process, without HTTP: store, files, sandbox, and /bin/sh as the one runtime. */

@@ -3,7 +3,7 @@
  * store has acknowledged, so that whoever kills it knows what must still be there.
  */
 import { writeSync } from "node:fs";
-import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/open.ts";
 import {
   appendText,
   claimAny,

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isTerminal } from "../../../src/jobs/states.ts";
-import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/open.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { frame, recordOf, wholeLog } from "../../contract/store-harness.ts";
 import type { Acknowledgement } from "./crash-child.ts";

@@ -1,6 +1,6 @@
 import { AppError } from "../../../src/errors.ts";
 import { RESERVE_BYTES } from "../../../src/store/sqlite/reserve.ts";
-import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/open.ts";
 import { EMPTY_LOG, newJob, runningJob, SUCCEEDED } from "../../contract/store-harness.ts";
 import { statSync } from "node:fs";
 
