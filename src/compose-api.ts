@@ -1,19 +1,22 @@
 import { join } from "node:path";
 
+import { jobView } from "./api/job-view.ts";
 import { OpenStreams } from "./api/open-streams.ts";
 import type { CallerPolicy } from "./api/guard.ts";
 import type { ApiPorts, ServingPorts } from "./api/ports.ts";
+import { createCallbacks } from "./callbacks/callbacks.ts";
 import type { Storage, WorkerParts } from "./compose.ts";
 import { checkExposure, type Config } from "./config.ts";
 import { MIB } from "./jobs/limits.ts";
 import { KEY_FILE } from "./keys/key-file.ts";
 import { openKnownKeys } from "./keys/known-keys.ts";
 import { createUrlSigner, readOrMakeSecret, SECRET_FILE } from "./keys/signed-url.ts";
-import { orNull } from "./lifecycle.ts";
+import { orNull, type Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createLogHub } from "./logs/hub.ts";
 import { countAnswer } from "./metrics/answers.ts";
 import { scrape } from "./metrics/scrape.ts";
+import { createFailureReport } from "./runner/failures.ts";
 import { createRuntimeRegistry } from "./runtimes/registry.ts";
 import type { Store, StoreStats, WorkerRuntime } from "./store/store.ts";
 
@@ -75,12 +78,34 @@ export function composeApiPorts(
     storeStats: () => storeStats(store),
     slots: () => worker?.slots() ?? null,
     streams,
-    specs: { bounds: config.bounds, netPolicies: config.netPolicies },
+    specs: {
+      bounds: config.bounds,
+      netPolicies: config.netPolicies,
+      sendsCallbacks: config.callbackSecret !== undefined,
+    },
     maxQueued: config.maxQueued === 0 ? null : config.maxQueued,
     upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
     heartbeatMs: config.heartbeatSec * 1000,
     draining,
   };
+}
+
+/** Wires what tells clients of their jobs' ends; null where nobody is told. Nothing is started. */
+export function composeCallbacks(
+  { callbackSecret, callbackExtraAddresses }: Config,
+  { store, metrics }: Storage,
+  log: Logger,
+): Service | null {
+  if (callbackSecret === undefined) return null;
+  const onError = createFailureReport(log);
+  return createCallbacks(store, {
+    secret: callbackSecret,
+    extraAddresses: callbackExtraAddresses,
+    view: (job) => jobView(job, null),
+    onResult: (result) => metrics.callbacks.inc({ result }),
+    onError: (error) => onError("callbacks", error),
+    log,
+  });
 }
 
 function servingPorts(

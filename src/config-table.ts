@@ -12,6 +12,7 @@ import {
   secret,
   subset,
   text,
+  webhookSecret,
 } from "./config-variable.ts";
 import { NET_POLICY_KINDS } from "./jobs/net-policy.ts";
 import { LOG_LEVELS } from "./logger.ts";
@@ -108,6 +109,14 @@ export const VARIABLES = {
   signingSecret: secret(
     "SIGNING_SECRET",
     "What signed URLs are signed with; unset: a secret of their own in JOB_DATA_DIR.",
+  ),
+  callbackSecret: webhookSecret(
+    "CALLBACK_SECRET",
+    "What callbacks are signed with, whsec_ and base64 as Standard Webhooks has it; unset: no job may ask for one.",
+  ),
+  callbackExtraAddresses: addressRanges(
+    "CALLBACK_EXTRA_ADDRESSES",
+    "Addresses such as 10.1.2.0/24 that callbacks may be sent to although they are not public.",
   ),
   maxQueued: integer(
     "MAX_QUEUED",

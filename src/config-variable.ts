@@ -34,6 +34,25 @@ export function secret(name: string, help: string): Variable<string | undefined>
   return { name, help, default: undefined, shownDefault: "", parse, withoutSecret };
 }
 
+/** From Standard Webhooks 1.0.0 (https://www.standardwebhooks.com): so many random bytes, written in base64 behind a prefix. */
+const WEBHOOK_SECRET_BYTES = { min: 24, max: 64 };
+const WEBHOOK_SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/;
+
+/** The bytes that callbacks are signed with, or nothing. */
+export function webhookSecret(name: string, help: string): Variable<Uint8Array | undefined> {
+  const parse = (given: string): Parsed<Uint8Array | undefined> => {
+    const value = Buffer.from(WEBHOOK_SECRET.exec(given)?.[1] ?? "", "base64");
+    const { min, max } = WEBHOOK_SECRET_BYTES;
+    return value.length >= min && value.length <= max
+      ? { value }
+      : {
+          expected: `whsec_ and the base64 of ${min} to ${max} bytes, as "openssl rand -base64 32" gives`,
+        };
+  };
+  const withoutSecret = () => "***";
+  return { name, help, default: undefined, shownDefault: "", parse, withoutSecret };
+}
+
 /** Decimal digits, within a range. */
 export function integer(
   name: string,

@@ -1,5 +1,5 @@
 import { createApi } from "./api/app.ts";
-import { composeApiPorts, openCallers } from "./compose-api.ts";
+import { composeApiPorts, composeCallbacks, openCallers } from "./compose-api.ts";
 import { composeReadiness, composeReaper, composeWorker, openStorage } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { examine } from "./doctor.ts";
@@ -43,7 +43,8 @@ async function run(config: Config, log: Logger): Promise<void> {
   });
   // Without a worker here somebody has to find out that those elsewhere are gone.
   const background = worker?.services ?? [composeReaper(config, storage, log)];
-  const stopAll = await startAll([readiness.service, ...background], log);
+  const callbacks = composeCallbacks(config, storage, log) ?? [];
+  const stopAll = await startAll([readiness.service, ...background].concat(callbacks), log);
   log.info("listening", `Listening on ${server.url.href} (store: ${storage.store.kind})`);
 
   await untilStop(log, stopping, failed);

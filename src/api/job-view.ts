@@ -97,6 +97,7 @@ export function specView(spec: ResolvedSpec) {
     },
     priority: spec.priority,
     labels: spec.labels,
+    ...(spec.callbackUrl !== undefined && { callback_url: spec.callbackUrl }),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   bytes,
   FILENAME,
   ID,
+  JOB_ENDED,
   json,
   type Operation,
   PAGE_FILE,
@@ -74,6 +75,7 @@ const SUBMIT = {
       },
     },
   },
+  callbacks: { jobEnded: { "{$request.body#/callback_url}": { post: JOB_ENDED } } },
   responses: SUBMITTED,
 } satisfies Operation;
 

@@ -46,6 +46,8 @@ export interface Operation {
   /** Parameters of the query, by the schema that a request is checked with. */
   readonly query?: TObject;
   readonly requestBody?: object;
+  /** What this server sends to whom the request names, by name. */
+  readonly callbacks?: Readonly<Record<string, object>>;
   /** By status, less the errors (openapi-errors.ts). */
   readonly responses: Readonly<Record<string, Answer>>;
 }
@@ -82,6 +84,33 @@ export const RANGE = {
   // An example of its own would be sent by whoever tries a call on the page.
   description: "One range of bytes, such as bytes=0-99.",
   schema: { type: "string" },
+};
+
+const SIGNATURE_HEADERS = {
+  "webhook-id": "The job's id, the same in every try.",
+  "webhook-timestamp": "When it was sent, in Unix seconds.",
+  "webhook-signature": "v1, and the HMAC-SHA256 of `id.timestamp.body` in base64.",
+};
+
+/** What a `callback_url` is sent (src/callbacks/). */
+export const JOB_ENDED = {
+  summary:
+    "The job has ended; signed as Standard Webhooks has it, and sent again until it is answered",
+  parameters: Object.entries(SIGNATURE_HEADERS).map(([name, description]) => ({
+    name,
+    in: "header",
+    required: true,
+    description,
+    schema: { type: "string" },
+  })),
+  requestBody: {
+    required: true,
+    content: { "application/json": { schema: ref("Job") } },
+  },
+  responses: {
+    "2XX": { description: "The client knows." },
+    "410": { description: "It is not to be told of this job again." },
+  },
 };
 
 export const SUBMIT_HEADERS = [

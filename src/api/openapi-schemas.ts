@@ -30,7 +30,7 @@ const jobMembers = {
   id: Type.String({ format: "uuid" }),
   status: oneOf(JOB_STATUSES),
   reason: nullable(oneOf(REASONS)),
-  spec: Type.Omit(JobSpecSchema, ["callback_url"]),
+  spec: JobSpecSchema,
   runtime: Type.Object({ name: Type.String(), version: Type.String() }, closed),
   traceparent: Type.Union([Type.String(), Type.Null()], {
     description:

@@ -25,6 +25,8 @@ export interface ResolvedSpec {
   readonly limits: Limits;
   readonly priority: Priority;
   readonly labels: Readonly<Record<string, string>>;
+  /** Where the job is POSTed to once it has ended; absent: nowhere. */
+  readonly callbackUrl?: string;
 }
 
 /** An uploaded file. `path` is where the program finds it under its working directory. */

@@ -2,6 +2,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
 
 import { AppError, type FieldError } from "../errors.ts";
+import { resolveCallbackUrl } from "./callback-url.ts";
 import { PRIORITIES, type ResolvedSpec } from "./job.ts";
 import { type Bound, type Limits, MIB, type SpecBounds } from "./limits.ts";
 import {
@@ -87,7 +88,13 @@ export const JobSpecSchema = Type.Object(
         maxProperties: MAX_LABELS,
       }),
     ),
-    callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
+    callback_url: Type.Optional(
+      Type.String({
+        maxLength: 2048,
+        description:
+          "The job is POSTed to it once it has ended, signed as Standard Webhooks has it.",
+      }),
+    ),
   },
   closed,
 );
@@ -101,6 +108,8 @@ export interface SpecRules {
   readonly bounds: SpecBounds;
   /** What jobs may ask for of the network. */
   readonly netPolicies: readonly NetPolicyKind[];
+  /** Whether it tells clients of their jobs' ends. */
+  readonly sendsCallbacks: boolean;
 }
 
 /** A spec with defaults filled in; the runtime is still the client's wish, to be resolved against what is installed. */
@@ -112,14 +121,17 @@ export type CheckedSpec = Omit<ResolvedSpec, "runtime"> & {
  * Checks what a client sent as `spec` and fills in the defaults.
  * @throws AppError `invalid_spec` that names every field at fault by a JSON pointer below `/spec`.
  */
-export function resolveSpec(sent: unknown, { bounds, netPolicies }: SpecRules): CheckedSpec {
+export function resolveSpec(sent: unknown, rules: SpecRules): CheckedSpec {
+  const { bounds, netPolicies } = rules;
   if (!compiled.Check(sent)) throw invalidSpec(schemaErrors(sent));
   const entry = checkRelativePath(sent.entry);
   const netPolicy = resolveNetPolicy(sent.net_policy ?? "none", netPolicies);
+  const callback = resolveCallbackUrl(sent.callback_url, rules);
   const errors = [
     ...(entry.ok ? [] : [{ pointer: "/spec/entry", detail: entry.problem }]),
     ...unsupported(sent),
     ...netPolicy.errors,
+    ...callback.errors,
     ...textErrors(sent),
     ...boundErrors(sent, bounds),
   ];
@@ -136,6 +148,7 @@ export function resolveSpec(sent: unknown, { bounds, netPolicies }: SpecRules): 
     limits: resolveLimits(sent, bounds, timeoutSec),
     priority: sent.priority ?? "normal",
     labels: sent.labels ?? {},
+    ...(callback.url !== undefined && { callbackUrl: callback.url }),
   };
 }
 
@@ -210,11 +223,6 @@ function unsupported(sent: JobSpec): FieldError[] {
     errors.push({
       pointer: "/spec/install",
       detail: "This server installs no dependencies: upload them, or let the program fetch them.",
-    });
-  if (sent.callback_url !== undefined)
-    errors.push({
-      pointer: "/spec/callback_url",
-      detail: "This server sends no callbacks; follow /jobs/{id}/logs/stream until `end`.",
     });
   return errors;
 }

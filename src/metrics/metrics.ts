@@ -26,6 +26,7 @@ export interface Metrics {
   readonly logDroppedBytes: Counter;
   readonly storeErrors: Counter<"operation" | "code">;
   readonly submits: Counter<"answer">;
+  readonly callbacks: Counter<"result">;
   readonly httpRequests: Counter<"method" | "route" | "status">;
   readonly sandboxStarts: Counter<"on">;
   readonly waitSec: Histogram;
@@ -40,6 +41,7 @@ export function createMetrics(): Metrics {
   const metrics = { registry, runs: new Runs(), ...counters(registry), ...histograms(registry) };
   // From zero on, so that the first one is an increase like any other.
   for (const became of ["requeued", "lost", "cancelled"]) metrics.jobsRecovered.inc({ became }, 0);
+  for (const result of ["delivered", "postponed", "given_up"]) metrics.callbacks.inc({ result }, 0);
   for (const answer of ["accepted", "replayed"]) metrics.submits.inc({ answer }, 0);
   return metrics;
 }
@@ -71,6 +73,11 @@ function counters(registry: Registry) {
       "submits",
       "Answers to POST /jobs: accepted, replayed for a key sent before, or the error's code.",
       ["answer"],
+    ),
+    callbacks: counter(
+      "callbacks",
+      "Tries to tell a client of its job's end: delivered, postponed, or given up.",
+      ["result"],
     ),
     sandboxStarts: counter(
       "sandbox_starts",

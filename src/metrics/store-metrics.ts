@@ -62,6 +62,8 @@ export function withStoreMetrics(store: Store, metrics: Metrics): Store {
     waitForEntries: (request, signal) => store.waitForEntries(request, signal),
     expired: (request) => call("expired", store.expired(request)),
     remove: (id) => call("remove", store.remove(id)),
+    takeCallbacks: (request) => call("takeCallbacks", store.takeCallbacks(request)),
+    settleCallback: (request) => call("settleCallback", store.settleCallback(request)),
     announceWorker: (info) => call("announceWorker", store.announceWorker(info)),
     workers: () => call("workers", store.workers()),
     stats: () => call("stats", store.stats()),

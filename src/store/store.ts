@@ -3,6 +3,7 @@ import type { EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
 import type { KeyUse, SubmitLimits } from "../jobs/quotas.ts";
 import type { ListAnswer, ListRequest } from "./listing.ts";
+import type { Outbox } from "./outbox.ts";
 import type { WorkerInfo } from "./worker-info.ts";
 
 export type { ListAnswer, ListRequest } from "./listing.ts";
@@ -154,7 +155,7 @@ export interface StoreStats {
   readonly workers: { readonly count: number; readonly slots: number };
 }
 
-export interface Store {
+export interface Store extends Outbox {
   readonly kind: "sqlite" | "redis";
   /** How long ago it may have acknowledged what a crash makes it lose: workers keep what they wrote for so long, logs and ends alike. */
   readonly unsafeMs: number;

@@ -118,7 +118,9 @@ function withRuntimes(names: readonly string[]): Partial<ApiPorts> {
 function lowerCeiling(): Partial<ApiPorts> {
   const bound = { default: 0.5, max: 0.5 };
   const all = { memoryMb: bound, cpuSec: bound, processes: bound, diskMb: bound, outputMb: bound };
-  return { specs: { bounds: { ...all, timeoutSec: bound }, netPolicies: ["none"] } };
+  return {
+    specs: { bounds: { ...all, timeoutSec: bound }, netPolicies: ["none"], sendsCallbacks: true },
+  };
 }
 
 const away = new AppError("store_unavailable", "No answer.");

@@ -6,6 +6,7 @@ import { endContract } from "./store-end-contract.ts";
 import type { StoreHarness } from "./store-harness.ts";
 import { keyContract } from "./store-key-contract.ts";
 import { listingContract } from "./store-listing-contract.ts";
+import { outboxContract } from "./store-outbox-contract.ts";
 import { readLogContract } from "./store-read-contract.ts";
 import { recoveryContract } from "./store-recovery-contract.ts";
 import { retentionContract } from "./store-retention-contract.ts";
@@ -31,6 +32,7 @@ export function storeContract(name: string, harness: StoreHarness): void {
       ["finding the dead", sweepContract],
       ["listing", listingContract],
       ["retention", retentionContract],
+      ["telling of ends", outboxContract],
       ["counting", statsContract],
       ["jobs of API keys", keyContract],
       ["quotas", quotaContract],

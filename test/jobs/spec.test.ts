@@ -14,7 +14,11 @@ const BOUNDS: SpecBounds = {
   outputMb: { default: 16, max: 256 },
 };
 
-const RULES: SpecRules = { bounds: BOUNDS, netPolicies: ["none", "allow"] };
+const RULES: SpecRules = {
+  bounds: BOUNDS,
+  netPolicies: ["none", "allow"],
+  sendsCallbacks: true,
+};
 
 const resolve = (fields: object = {}) => resolveSpec({ entry: "main.py", ...fields }, RULES);
 
@@ -147,10 +151,10 @@ test("a network policy is brought into one spelling, and only what is permitted 
   const refused = (net_policy: unknown, rules?: SpecRules) =>
     pointersOf({ entry: "a", net_policy }, rules);
   expect(refused("full")).toEqual(["/spec/net_policy"]);
-  expect(refused({ allow: ["a"] }, { bounds: BOUNDS, netPolicies: ["none"] })).toEqual([
+  expect(refused({ allow: ["a"] }, { ...RULES, netPolicies: ["none"] })).toEqual([
     "/spec/net_policy",
   ]);
-  expect(refused("none", { bounds: BOUNDS, netPolicies: ["full"] })).toEqual(["/spec/net_policy"]);
+  expect(refused("none", { ...RULES, netPolicies: ["full"] })).toEqual(["/spec/net_policy"]);
   expect(refused({ allow: [] })).toEqual(["/spec/net_policy/allow"]);
   expect(refused({ allow: ["ok.example", "http://x", "a:1"] })).toEqual([
     "/spec/net_policy/allow/1",

@@ -153,11 +153,14 @@ describe("the SQLite file", () => {
     expect((await store.stats()).workers).toEqual({ count: 0, slots: 0 });
   });
 
+  const withoutKeys = `DROP INDEX job_by_key; DROP INDEX job_active_by_key;
+    ALTER TABLE job DROP COLUMN key_id; DROP TABLE key_use;`;
   for (const [version, lacked] of [
-    [2, "DROP TABLE once;"],
-    [3, "DROP INDEX once_by_job;"],
-    [4, "DROP INDEX job_queued;"],
-    [5, ""],
+    [2, `DROP TABLE once; ${withoutKeys}`],
+    [3, `DROP INDEX once_by_job; ${withoutKeys}`],
+    [4, `DROP INDEX job_queued; ${withoutKeys}`],
+    [5, withoutKeys],
+    [6, ""],
   ] as const)
     test(`of version ${version} is taken on with all that it holds`, async () => {
       const path = freshPath();
@@ -165,18 +168,19 @@ describe("the SQLite file", () => {
       const { id } = await old.submit(newJob());
       await old.close();
       const database = new DatabaseSync(path);
-      database.exec(`${lacked} DROP INDEX job_by_key; DROP INDEX job_active_by_key;
-        ALTER TABLE job DROP COLUMN key_id; DROP TABLE key_use; PRAGMA user_version = ${version}`);
+      database.exec(`${lacked} DROP TABLE callback; PRAGMA user_version = ${version}`);
       database.close();
       const store = await openAt(path);
       expect(await recordOf(store, id)).toMatchObject({ status: "queued", keyId: null });
-      const job = newJob({ keyId: "k" });
+      const job = newJob({ keyId: "k", spec: { callbackUrl: "http://receiver.test/" } });
       await store.submitOnce({ job, key: "k", digest: "d" });
       expect(await store.submitOnce({ job: newJob(), key: "k", digest: "d" })).toMatchObject({
         id: job.id,
       });
       expect(await store.get(job.id, "k")).toMatchObject({ id: job.id });
       expect(await store.get(id, "k")).toBeNull();
+      await store.requestCancel(job.id);
+      expect(await store.takeCallbacks({ limit: 1, visibilityMs: 1_000 })).toHaveLength(1);
     });
 
   test("tells once what became of the jobs that were running when it was last open", async () => {

@@ -46,7 +46,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     streams: new OpenStreams(100, new AbortController().signal),
     metrics: () => Promise.resolve(""),
     onAnswer: () => undefined,
-    specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"] },
+    specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"], sendsCallbacks: false },
     upload: { maxBytes: 10 * MIB, maxFiles: 10 },
     maxQueued: null,
     callers: ANYBODY,

@@ -4,7 +4,8 @@
  * Record, HASH {jr}:job:<id>: `job` = what was submitted (JSON), `key` = API key that it belongs to, `prio`, `state`, times in ms (`created`, `started`,
  * `finished`), `epoch`, `epochs` (comma-separated), `owner`, `seq` = the log's last seq, `crashes`, `retry`, `cancel` (1),
  * `bytes` and `dropped`, `outcome` (JSON), `finished_by` = claim whose finish ended it, `once` = key that its submit is
- * remembered under. What does not apply is absent.
+ * remembered under, `callback` = key of the outbox that its end is entered into, `callback_tries`. What does not apply is
+ * absent.
  *
  * Log entry, STREAM {jr}:log:<id>, id `<epoch>-<seq>`, told apart by the name of the first field:
  *   attempt <n> reason <text, empty for the first>     written by claim, always seq 0

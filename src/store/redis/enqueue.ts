@@ -5,6 +5,7 @@ import type { SubmitKey, SubmitOnceRequest } from "../store.ts";
 import { SUBMIT_ONCE_TTL_MS } from "../timing.ts";
 import { decodeRecord, encodeNewJob } from "./codec.ts";
 import type { Context } from "./context.ts";
+import type { Keys } from "./keys.ts";
 import { get } from "./query.ts";
 import { throwWhereRefused } from "./quota.ts";
 
@@ -17,7 +18,7 @@ export async function submit(
   const answer = await data.script(
     "submit",
     [...keys.shared, keys.job(job.id)],
-    argsOf(job, limits),
+    argsOf(keys, job, limits),
   );
   throwWhereRefused(answer, limits);
   return recordIn(answer);
@@ -31,7 +32,7 @@ export async function submitOnce(
   const answer = await data.script(
     "submit",
     [...keys.shared, keys.job(job.id), keys.once(key)],
-    [...argsOf(job, limits), digest, SUBMIT_ONCE_TTL_MS, keys.jobPrefix],
+    [...argsOf(keys, job, limits), digest, SUBMIT_ONCE_TTL_MS, keys.jobPrefix],
   );
   throwWhereRefused(answer, limits);
   return answer === "mismatch" ? "mismatch" : recordIn(answer);
@@ -51,7 +52,7 @@ export async function findSubmitted(
   return first === null || firstDigest === digest ? first : "mismatch";
 }
 
-function argsOf(job: NewJob, limits: SubmitLimits): readonly (string | number)[] {
+function argsOf(keys: Keys, job: NewJob, limits: SubmitLimits): readonly (string | number)[] {
   const { maxQueued, maxActive, submitsPerMinute, cpuSecPerDay } = limits;
   return [
     job.id,
@@ -63,6 +64,7 @@ function argsOf(job: NewJob, limits: SubmitLimits): readonly (string | number)[]
     submitsPerMinute ?? "",
     cpuSecPerDay === null ? "" : cpuSecPerDay * 1000,
     SUBMITS_WINDOW_MS,
+    job.spec.callbackUrl === undefined ? "" : keys.callbacks,
   ];
 }
 

@@ -23,6 +23,8 @@ export interface Keys {
   readonly workers: string;
   /** ZSET owner -> when it was last heard of, in Redis milliseconds: by an announcement or a beat. */
   readonly workersSeen: string;
+  /** ZSET id -> when its client is to be told of its end, in Redis milliseconds. */
+  readonly callbacks: string;
   readonly jobPrefix: string;
   readonly logPrefix: string;
   /** HASH: the record (codec.ts). */
@@ -71,6 +73,7 @@ export function keysOf(prefix: string): Keys {
     ended,
     workers: key("workers"),
     workersSeen: key("workers-seen"),
+    callbacks: key("callbacks"),
     jobPrefix,
     logPrefix,
     job: (id) => jobPrefix + id,

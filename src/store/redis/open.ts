@@ -1,6 +1,7 @@
 import { AppError } from "../../errors.ts";
 import type { Store } from "../store.ts";
 import { DEFAULT_TIMING, type StoreTiming } from "../timing.ts";
+import { settleCallback, takeCallbacks } from "./callbacks.ts";
 import { beat, claim, leaseOwners } from "./claim.ts";
 import { DataConnection } from "./connection.ts";
 import type { Context } from "./context.ts";
@@ -91,6 +92,8 @@ function storeOf(context: Context, doorbell: Doorbell, tail: LogTail): Store {
     waitForEntries: async (request, signal) => await tail.wait(request, signal),
     expired: async (request) => await expired(context, request),
     remove: async (id) => await remove(context, id),
+    takeCallbacks: async (request) => await takeCallbacks(context, request),
+    settleCallback: async (request) => await settleCallback(context, request),
     announceWorker: async (info) => await announceWorker(context, info),
     workers: async () => await workers(context),
     stats: async () => await stats(context),

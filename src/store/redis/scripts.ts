@@ -17,9 +17,11 @@ const NAMES = [
   "release",
   "release-owner",
   "remove",
+  "settle-callback",
   "stats",
   "submit",
   "sweep",
+  "take-callbacks",
   "workers",
 ] as const;
 export type ScriptName = (typeof NAMES)[number];

@@ -37,6 +37,8 @@ export interface SubmitRow {
   readonly priority: number;
   /** The rest of the NewJob as JSON. */
   readonly submitted: string;
+  /** Whether somebody is to be told of its end. */
+  readonly hasCallback: boolean;
   readonly limits: SubmitLimits;
 }
 
@@ -49,6 +51,7 @@ export function encodeNewJob(
     keyId,
     priority: PRIORITIES.indexOf(submitted.spec.priority),
     submitted: JSON.stringify(submitted),
+    hasCallback: submitted.spec.callbackUrl !== undefined,
     limits,
   };
 }

@@ -1,6 +1,7 @@
 import type { AttemptReason } from "../../jobs/log-entry.ts";
 import type { SubmitKey } from "../store.ts";
 import { SUBMIT_ONCE_TTL_MS } from "../timing.ts";
+import { expectCallback } from "./callbacks.ts";
 import type { RecordRow, SubmitRow } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findRecord } from "./job-row.ts";
@@ -21,6 +22,7 @@ export function submit(db: Connection, job: SubmitRow): RecordRow | undefined {
   );
   if (row === undefined) return undefined;
   db.run("INSERT INTO spec (n, submitted) VALUES (?, ?)", row.n, job.submitted);
+  if (job.hasCallback) expectCallback(db, row.n);
   if (keyId !== null) countUse(db, { keyId, counted: "submits", amount: 1 });
   return findRecord(db, job.id);
 }

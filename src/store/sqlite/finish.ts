@@ -1,6 +1,7 @@
 import { endNote } from "../../jobs/job.ts";
 import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest } from "../store.ts";
+import { makeCallbackDue } from "./callbacks.ts";
 import { encodeEntry } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { findJob, isHeldBy, type JobRow } from "./job-row.ts";
@@ -66,5 +67,6 @@ export function endJob(db: Connection, job: JobRow, outcome: Outcome): number {
     nowMs,
     job.n,
   );
+  makeCallbackDue(db, job.n, nowMs);
   return seq;
 }

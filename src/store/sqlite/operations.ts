@@ -1,3 +1,4 @@
+import { isCallbackDue, settleCallback, takeCallbacks } from "./callbacks.ts";
 import { beat, claim } from "./claim.ts";
 import { findSubmitted, submit, submitOnce } from "./enqueue.ts";
 import { finish, requestCancel } from "./finish.ts";
@@ -22,8 +23,10 @@ export const WRITES = {
   releaseOwner,
   remove,
   requestCancel,
+  settleCallback,
   submit,
   submitOnce,
+  takeCallbacks,
 };
 
 /** What the reading thread does, each seeing every commit made before it. */
@@ -32,6 +35,7 @@ export const READS = {
   expired,
   findSubmitted,
   getRecord,
+  isCallbackDue,
   keyUse,
   lastEntryId,
   leaseOwners,

@@ -38,6 +38,7 @@ const MAY_SPEND: ReadonlySet<string> = new Set([
   "releaseOwner",
   "remove",
   "requestCancel",
+  "settleCallback",
 ]);
 
 /** The file of RESERVE_BYTES zeros, whole or empty: held back, or spent until there is room to fill it again. */

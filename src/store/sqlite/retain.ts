@@ -1,3 +1,4 @@
+import { forgetCallback } from "./callbacks.ts";
 import type { Connection } from "./connection.ts";
 import { findJob } from "./job-row.ts";
 
@@ -25,6 +26,7 @@ export function remove(db: Connection, id: string): boolean {
   db.run("DELETE FROM job WHERE n = ?", job.n);
   db.run("DELETE FROM spec WHERE n = ?", job.n);
   db.run("DELETE FROM once WHERE n = ?", job.n);
+  forgetCallback(db, job.n);
   db.run("INSERT INTO trash (n) VALUES (?)", job.n);
   return true;
 }

@@ -5,7 +5,7 @@ import type { SweepAnswer } from "../store.ts";
 import { failureOf } from "./group-commit.ts";
 import { recoverAll } from "./handback.ts";
 
-const SCHEMA_VERSION = 6;
+const SCHEMA_VERSION = 7;
 
 /*
  * `job` holds what changes, in small rows: every append writes one. What a submit fixes for good may be a megabyte of
@@ -103,13 +103,24 @@ CREATE TABLE key_use (
 ) STRICT;
 `;
 
+/** Whom to tell of a job's end (callbacks.ts). Came with version 7. */
+const CALLBACKS = `
+CREATE TABLE callback (
+  n INTEGER PRIMARY KEY,
+  due_at INTEGER,
+  attempt INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX callback_due ON callback (due_at) WHERE due_at IS NOT NULL;
+`;
+
 /** What brings a file of an older version to this one; a file of a version that is not listed cannot be. */
 const MIGRATIONS: ReadonlyMap<number, string> = new Map([
-  [0, TABLES + ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX + API_KEYS],
-  [2, ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX + API_KEYS],
-  [3, ONCE_BY_JOB + QUEUE_INDEX + API_KEYS],
-  [4, QUEUE_INDEX + API_KEYS],
-  [5, API_KEYS],
+  [0, TABLES + ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX + API_KEYS + CALLBACKS],
+  [2, ONCE_TABLE + ONCE_BY_JOB + QUEUE_INDEX + API_KEYS + CALLBACKS],
+  [3, ONCE_BY_JOB + QUEUE_INDEX + API_KEYS + CALLBACKS],
+  [4, QUEUE_INDEX + API_KEYS + CALLBACKS],
+  [5, API_KEYS + CALLBACKS],
+  [6, CALLBACKS],
 ]);
 
 /** How long a statement waits for a lock that somebody else's tool holds, e.g. a backup. */

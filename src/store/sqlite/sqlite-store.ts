@@ -2,6 +2,7 @@ import { AppError } from "../../errors.ts";
 import { endNote, type JobRecord, type NewJob } from "../../jobs/job.ts";
 import type { EntryId, LogEntry } from "../../jobs/log-entry.ts";
 import type { KeyUse, SubmitLimits } from "../../jobs/quotas.ts";
+import type { DueCallback, SettleCallbackRequest, TakeCallbacksRequest } from "../outbox.ts";
 import type {
   AppendAnswer,
   AppendRequest,
@@ -210,6 +211,16 @@ export class SqliteStore implements Store {
     const removed = await this.#writer.call("remove", id);
     if (removed) this.#purgeInBackground();
     return removed;
+  }
+
+  async takeCallbacks(request: TakeCallbacksRequest): Promise<readonly DueCallback[]> {
+    // So that looking into an empty outbox costs no commit.
+    if (!(await this.#reader.call("isCallbackDue", undefined))) return [];
+    return await this.#writer.call("takeCallbacks", request);
+  }
+
+  async settleCallback(request: SettleCallbackRequest): Promise<void> {
+    await this.#writer.call("settleCallback", request);
   }
 
   async announceWorker(info: WorkerInfo): Promise<void> {

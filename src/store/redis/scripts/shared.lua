@@ -62,7 +62,7 @@ end
 -- The one way into a terminal state. The end entry follows the log's last one; a job that never ran has no epoch, so
 -- its only entry gets a fresh one (and seq 1, since 0 is an attempt's).
 local function end_job(id, job, log, ending, now)
-  local last = redis.call('HMGET', job, 'epoch', 'seq', 'key')
+  local last = redis.call('HMGET', job, 'epoch', 'seq', 'key', 'callback')
   local epoch, seq = last[1], tonumber(last[2]) + 1
   if epoch == '0' then epoch = int(now) end
   redis.call('XADD', log, epoch .. '-' .. int(seq), 'end', ending.note)
@@ -70,6 +70,8 @@ local function end_job(id, job, log, ending, now)
   redis.call('ZREM', RUNNING, id)
   redis.call('ZADD', ENDED, int(now), id)
   if last[3] then redis.call('SREM', of_key('active', last[3]), id) end
+  -- The key of the callbacks, which has the shared hash tag.
+  if last[4] then redis.call('ZADD', last[4], int(now), id) end
 end
 
 -- When a job was submitted; 0 for an id that is gone, of which a queue may hold some (claim skips them).

@@ -5,7 +5,8 @@
 -- ARGV  1 id   2 what was submitted, JSON   3 priority   4 API key that the job belongs to, or ''
 --       5 most jobs that wait   6 most active jobs of that API key   7 most submits and   8 most CPU ms of it in their windows,
 --       each '' where there is no limit   9 ms of the window of submits
---       and with KEYS[10]: 10 digest   11 ms to remember it   12 prefix of records
+--       10 key of the callbacks, or '' where nobody is to be told of the job's end
+--       and with KEYS[10]: 11 digest   12 ms to remember it   13 prefix of records
 -- Result: the record's fields, flat: of the job that was first stored under the key, where it is still there; 'mismatch'
 -- when that one had another digest; or 'refused <limit> <ms to wait>', where a limit is reached: nothing has changed then.
 -- include shared.lua
@@ -13,8 +14,8 @@ local id, job, prio, key_id, once = ARGV[1], KEYS[9], ARGV[3], ARGV[4], KEYS[10]
 if once then
   -- `<digest> <id>`
   local digest, first = string.match(redis.call('GET', once) or '', '^(%S+) (%S+)$')
-  if first and redis.call('EXISTS', ARGV[12] .. first) == 1 then
-    return digest == ARGV[10] and redis.call('HGETALL', ARGV[12] .. first) or 'mismatch'
+  if first and redis.call('EXISTS', ARGV[13] .. first) == 1 then
+    return digest == ARGV[11] and redis.call('HGETALL', ARGV[13] .. first) or 'mismatch'
   end
 end
 
@@ -47,6 +48,7 @@ if redis.call('EXISTS', job) == 0 then
   local created_us = time[1] .. string.format('%06d', tonumber(time[2]))
   redis.call('ZADD', ALL, created_us, id)
   redis.call('LPUSH', QUEUES[prio], id)
+  if ARGV[10] ~= '' then redis.call('HSET', job, 'callback', ARGV[10]) end
   if key_id ~= '' then
     redis.call('HSET', job, 'key', key_id)
     redis.call('ZADD', of_key('jobs', key_id), created_us, id)
@@ -56,7 +58,7 @@ if redis.call('EXISTS', job) == 0 then
   ring()
 end
 if once then
-  redis.call('SET', once, ARGV[10] .. ' ' .. id, 'PX', ARGV[11])
+  redis.call('SET', once, ARGV[11] .. ' ' .. id, 'PX', ARGV[12])
   redis.call('HSET', job, 'once', once)
 end
 return redis.call('HGETALL', job)
