@@ -1,7 +1,7 @@
 # Hands the files of an ended job out, as records of supervisor.pl, which loads this and whose subs and variables it uses.
 # Returns a true value to require.
 use strict;
-our ($work, $nr, %kept, %input_mark);
+our ($work, $nr, $collected, %kept, %input_mark);
 
 # Caps on what is handed out; more is left out and counted. Entries bound the time that a directory of millions costs.
 sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_FILES () { 1_000 } sub MAX_ENTRIES () { 200_000 }
@@ -12,7 +12,7 @@ sub MAX_ALL_PATHS_BYTES () { 1 << 18 }
 sub hand_out_files {
     my ($max_bytes, $started_sec) = @_;
     my ($left_out, $files, $bytes, $path_bytes, $entries) = (0, 0, 0, 0, 0);
-    my @directories = (['', 0]);
+    my @directories = is_folder($collected) ? ([$collected, $collected eq '' ? 0 : 1]) : ();
     while (my $next = shift @directories) {
         my ($prefix, $depth) = @$next;
         my $directory = "$work/$prefix";
@@ -37,6 +37,16 @@ sub hand_out_files {
         }
     }
     send_record('T', pack('N', $left_out));
+}
+
+# The program may have put a link in the place of the folder that was made for it, or of one above it: that is none.
+sub is_folder {
+    my $path = $work;
+    for my $part (split m{/}, $_[0]) {
+        $path .= "/$part";
+        return 0 unless lstat($path) && -d _;
+    }
+    return 1;
 }
 
 # Small ones are compared. Of the others the change time is, which a program cannot set; one within the second of the

@@ -36,7 +36,7 @@ function* data(bytes: Uint8Array): Generator<Uint8Array> {
 }
 
 async function* inputFile(input: GuestInput): AsyncGenerator<Uint8Array> {
-  yield text("F", input.path);
+  yield text(input.isExecutable === true ? "X" : "F", input.path);
   let sent = 0;
   for await (const chunk of input.bytes()) {
     sent += chunk.length;
@@ -147,6 +147,7 @@ export async function* encodeJob(
   }
   for (const argument of request.argv) yield text("A", argument);
   yield* variables("V", env);
+  if (request.outputsBelow !== undefined) yield text("C", request.outputsBelow);
   for (const input of request.inputs) yield* inputFile(input);
   if (request.stdin.length > 0) {
     yield record("I", NOTHING);

@@ -19,6 +19,8 @@ export interface GuestInput {
   readonly path: string;
   readonly sizeBytes: number;
   readonly bytes: () => AsyncIterable<Uint8Array>;
+  /** A program, which the guest may start; absent: none. */
+  readonly isExecutable?: boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface GuestSetup {
 }
 
 export interface GuestRequest {
-  /** Absolute path of the program and its arguments. */
+  /** Path of the program, absolute or from the working directory, and its arguments. */
   readonly argv: readonly string[];
   /** What may have been started ahead to run just this `argv`, its arguments apart; absent: it must be started anew. */
   readonly interpreter?: WaitingInterpreter;
@@ -49,6 +51,8 @@ export interface GuestRequest {
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: Uint8Array;
   readonly inputs: readonly GuestInput[];
+  /** A folder of the working directory, made for the guest: outputs() has what is below it alone. Absent: everything. */
+  readonly outputsBelow?: string;
   readonly mounts: readonly ReadOnlyMount[];
   readonly limits: Limits;
   /** How the memory limit is put on a process: a runtime that reserves address space cannot live with `address_space`. */
@@ -101,7 +105,7 @@ export interface Guest {
   /** What the sandbox said when it could not run the guest, or broke; empty otherwise. */
   failure(): string;
   /**
-   * The regular files in the working directory; only after `exited`. Guest-made data: names and sizes may be anything
+   * The regular files in the working directory, or below `outputsBelow`; only after `exited`. Guest-made data: names and sizes may be anything
    * that fits the caps. Throws when it is malformed or cut off.
    */
   outputs(): AsyncIterable<GuestOutput>;

@@ -8,7 +8,9 @@
 # own instead of tar: both parsers stay small and strict, no tar binary meets the job's environment, and there are no
 # extension headers that make a reader buffer without bound. guest-input.ts writes ours, guest-output.ts reads ours.
 #
-#   in:   O name=number (option)   A argument   V NAME=value   F path   D bytes of the file or of stdin   I stdin   G go
+#   in:   O name=number (option)   A argument   V NAME=value   G go
+#         F path, or X path of a file that can be executed   D bytes of the file or of stdin   I stdin
+#         C path of a folder that is made, outside of which no file is collected
 #         H go, on the interpreter that waits; and where no job is there yet, ahead of all this, W wait, after the
 #         interpreter to wait with, if any: a argument   v NAME=value
 #   out:  R there is nothing left to do ahead: 1, or 0 where the interpreter is gone   S started
@@ -62,6 +64,8 @@ my ($result, $out, $err) = map { inherited($_) } ($result_fd, $out_fd, $err_fd);
 my $stdin = create_stdin();
 
 our (@argv, @env, %option);
+# The folder whose files are handed out, with a slash at its end; empty for the working directory.
+our $collected = '';
 # Of the job's files, by path: bytes of small ones, what a stat of the others gave.
 our (%kept, %input_mark);
 my $kept_bytes = 0;
@@ -117,7 +121,9 @@ sub receive_job {
             next;
         }
         if (defined $path) { close_input($file, $path); undef $path }
-        if    ($type eq 'F') { $file = create_input($path = $payload); $kept{$path} = '' }
+        if    ($type eq 'F') { $file = create_input($path = $payload, 0644); $kept{$path} = '' }
+        elsif ($type eq 'X') { $file = create_input($path = $payload, 0755); $kept{$path} = '' }
+        elsif ($type eq 'C') { make_directories(split_path($payload)); $collected = "$payload/" }
         elsif ($type eq 'I') { $file = $stdin }
         elsif ($type eq 'A') { push @argv, $payload }
         elsif ($type eq 'V') { push @env, [split /=/, $payload, 2] }
@@ -130,17 +136,26 @@ sub receive_job {
 }
 
 sub create_input {
-    my ($path) = @_;
-    my @parts = split m{/}, $path, -1;
+    my ($path, $mode) = @_;
+    my @parts = split_path($path);
+    make_directories(@parts[0 .. $#parts - 1]);
+    sysopen(my $file, "$work/$path", O_WRONLY_CREAT_EXCL | $nr->{O_NOFOLLOW}, $mode)
+        or give_up("An input file cannot be made: $!");
+    return $file;
+}
+
+sub split_path {
+    my @parts = split m{/}, $_[0], -1;
     give_up('An input path leaves the working directory') if grep { $_ eq '' || $_ eq '.' || $_ eq '..' } @parts;
+    return @parts;
+}
+
+sub make_directories {
     my $directory = $work;
-    for my $part (@parts[0 .. $#parts - 1]) {
+    for my $part (@_) {
         $directory .= "/$part";
         -d $directory or mkdir $directory, 0755 or give_up("The job's directory cannot be made: $!");
     }
-    sysopen(my $file, "$work/$path", O_WRONLY_CREAT_EXCL | $nr->{O_NOFOLLOW}, 0644)
-        or give_up("An input file cannot be made: $!");
-    return $file;
 }
 
 sub keep {

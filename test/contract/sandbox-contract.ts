@@ -11,6 +11,7 @@ import {
   shellRequest,
   textInput,
 } from "../support/guests.ts";
+import { filesContract } from "./sandbox-files-contract.ts";
 
 /** What the sandbox contract needs of a driver. */
 export interface SandboxHarness {
@@ -206,40 +207,7 @@ export function sandboxContract(driver: string, harness: SandboxHarness): void {
       });
     });
 
-    describe("what comes out", () => {
-      test("regular files only, unreadable ones included", async () => {
-        const { files, warnings } = await run(
-          "mkdir -p a/b; echo 1 > a/b/one; : > empty; ln -s /etc/passwd link; ln -s / root; mkfifo pipe;" +
-            "echo 2 > two; ln two hard; echo 3 > three; chmod 000 three; mkdir shut; echo 4 > shut/four; chmod 000 shut",
-        );
-        expect(files).toEqual({
-          "a/b/one": "1\n",
-          empty: "",
-          two: "2\n",
-          hard: "2\n",
-          three: "3\n",
-          "shut/four": "4\n",
-        });
-        expect(warnings).toEqual([]);
-      });
-
-      test("what is left out is counted and said", async () => {
-        const { files, warnings } = await run(
-          "echo ok > good; printf x > \"$(printf 'bad\\377')\";" +
-            "i=0; while [ $i -lt 120 ]; do mkdir d; cd d; i=$((i+1)); done; echo deep > file",
-        );
-        expect(files).toEqual({ good: "ok\n" });
-        expect(warnings).toHaveLength(1);
-        expect(warnings[0]).toStartWith("2 of the files");
-      });
-
-      test("a file is named by any UTF-8, and changed inputs come out", async () => {
-        const { files } = await run("echo new >> in.txt; echo x > 'ä \"\n\u202e'", {
-          inputs: [textInput("in.txt", "old\n")],
-        });
-        expect(files).toEqual({ "in.txt": "old\nnew\n", 'ä "\n\u202e': "x\n" });
-      });
-    });
+    filesContract(run);
 
     describe("what is refused", () => {
       const refused = async (request: Parameters<typeof shellRequest>[1]) => {

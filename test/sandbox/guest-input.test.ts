@@ -32,7 +32,12 @@ function recordsIn(bytes: Buffer): readonly [string, string][] {
 test("a job in order: limits, argv, environment, files, stdin, go", async () => {
   const request = shellRequest("", {
     argv: ["/bin/x", "a b"],
-    inputs: [textInput("d/f", "data"), textInput("empty", "")],
+    inputs: [
+      textInput("d/f", "data"),
+      textInput("empty", ""),
+      { ...textInput("program", "#!"), isExecutable: true },
+    ],
+    outputsBelow: "made",
     stdin: Buffer.from("in"),
     memoryReserveBytes: MIB,
   });
@@ -46,9 +51,12 @@ test("a job in order: limits, argv, environment, files, stdin, go", async () => 
     ["A", "/bin/x"],
     ["A", "a b"],
     ["V", "A=1"],
+    ["C", "made"],
     ["F", "d/f"],
     ["D", "data"],
     ["F", "empty"],
+    ["X", "program"],
+    ["D", "#!"],
     ["I", ""],
     ["D", "in"],
     ["G", ""],
