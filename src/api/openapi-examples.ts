@@ -54,8 +54,10 @@ export const JOB_WITH_OUTPUT = {
   ...ENDED_JOB,
   stdout: "hello\n",
   stderr: "",
+  compiler: "",
   stdout_truncated: false,
   stderr_truncated: false,
+  compiler_truncated: false,
 };
 
 export const NDJSON_EXAMPLE = `{"id":"1764000000000-0.0","event":"attempt","attempt":1}

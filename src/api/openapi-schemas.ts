@@ -67,8 +67,10 @@ const EndedJob = Type.Object(
     ...jobMembers,
     stdout: Type.String({ description: "Up to 1 MiB; bytes that are no UTF-8 are replaced." }),
     stderr: Type.String(),
+    compiler: Type.String({ description: "What its compiler printed, if it was compiled for it." }),
     stdout_truncated: Type.Boolean({ description: "The log at /jobs/{id}/logs has more." }),
     stderr_truncated: Type.Boolean(),
+    compiler_truncated: Type.Boolean(),
   },
   closed,
 );

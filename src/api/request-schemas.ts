@@ -40,7 +40,11 @@ export const JobQuery = Type.Object(
 
 /** What part of a log is asked for: query parameters that all its readers have. */
 const LogSelection = {
-  stream: Type.Optional(Type.Union([Type.Literal("stdout"), Type.Literal("stderr")])),
+  stream: Type.Optional(
+    Type.Union([Type.Literal("stdout"), Type.Literal("stderr"), Type.Literal("compiler")], {
+      description: "One of the program's outputs alone, or what its compiler printed",
+    }),
+  ),
   attempt: Type.Optional(
     Type.String({
       pattern: "^(all|latest|[1-9][0-9]{0,5})$",

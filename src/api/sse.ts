@@ -1,4 +1,4 @@
-import type { EntryId } from "../jobs/log-entry.ts";
+import type { EntryId, StreamName } from "../jobs/log-entry.ts";
 import type { ByteRange, EventId, EventSink, NoteEntry, Piece } from "../logs/events.ts";
 import { noteView } from "./job-view.ts";
 
@@ -43,15 +43,17 @@ const DATA = encoder.encode("\ndata: ");
 const EVENT_END = encoder.encode("\n\n");
 const QUOTE_BRACE = encoder.encode('"}');
 const PIECE_HEADS = {
-  stdout: {
-    text: encoder.encode('{"stream":"stdout","text":"'),
-    b64: encoder.encode('{"stream":"stdout","b64":"'),
-  },
-  stderr: {
-    text: encoder.encode('{"stream":"stderr","text":"'),
-    b64: encoder.encode('{"stream":"stderr","b64":"'),
-  },
+  stdout: pieceHeads("stdout"),
+  stderr: pieceHeads("stderr"),
+  compiler: pieceHeads("compiler"),
 };
+
+function pieceHeads(stream: StreamName) {
+  return {
+    text: encoder.encode(`{"stream":"${stream}","text":"`),
+    b64: encoder.encode(`{"stream":"${stream}","b64":"`),
+  };
+}
 
 /** What an event takes besides its bytes. */
 const MAX_OVERHEAD_BYTES = 256;

@@ -239,7 +239,7 @@ async function endedView(
   try {
     const ended = await untilEnded(store, job, { timeoutMs: waitSec * 1000, signal });
     if (!isTerminal(ended.status)) return null;
-    const { stdout, stderr } = await readHeads(
+    const { stdout, stderr, compiler } = await readHeads(
       await openSnapshot(store, ended, "latest"),
       MAX_HEAD_BYTES,
     );
@@ -247,8 +247,10 @@ async function endedView(
       ...jobView(ended, null),
       stdout: stdout.text,
       stderr: stderr.text,
+      compiler: compiler.text,
       stdout_truncated: stdout.isTruncated,
       stderr_truncated: stderr.isTruncated,
+      compiler_truncated: compiler.isTruncated,
     };
   } catch (error) {
     if (isPassing(error)) return null;

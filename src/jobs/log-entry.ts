@@ -1,8 +1,10 @@
 import type { Reason } from "./outcome.ts";
 import type { TerminalStatus } from "./states.ts";
 
-/** Which of a program's two outputs a frame came from. */
-export type StreamName = "stdout" | "stderr";
+/** Where output comes from: a program's two outputs, and its compiler, whatever that prints to which of its own. */
+export const STREAM_NAMES = ["stdout", "stderr", "compiler"] as const;
+
+export type StreamName = (typeof STREAM_NAMES)[number];
 
 /** Some consecutive bytes of one stream. */
 export interface Frame {

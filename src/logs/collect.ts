@@ -5,6 +5,7 @@ import {
   ENTRY_MAX_BYTES,
   entryByteLength,
   type LogBody,
+  STREAM_NAMES,
   type StreamName,
 } from "../jobs/log-entry.ts";
 import type { AppendAnswer } from "../store/store.ts";
@@ -42,7 +43,7 @@ export type CollectorAnswer =
 export interface LogCollectorOptions {
   /** Stores one entry. Expected to retry a store outage by itself, and to throw only when the run is to be given up. */
   readonly append: (seq: number, body: LogBody, log: LogSize) => Promise<CollectorAnswer>;
-  /** Output past this many bytes, both streams together, is dropped and counted. */
+  /** Output past this many bytes, all streams together, is dropped and counted. */
   readonly outputBytes: number;
   /** Called once when nothing of this attempt can become visible any more: the run is to be stopped. */
   readonly onFenced: () => void;
@@ -51,7 +52,7 @@ export interface LogCollectorOptions {
 }
 
 /**
- * The log of one attempt on its way to the store: bytes of both streams in, entries of at most ENTRY_MAX_BYTES out, with seq
+ * The log of one attempt on its way to the store: bytes of its streams in, entries of at most ENTRY_MAX_BYTES out, with seq
  * from 1 on. Only close() and resendAfter() reject, with what `append` threw.
  */
 export class LogCollector {
@@ -116,12 +117,11 @@ export class LogCollector {
   }
 
   /**
-   * Ends both streams and resolves when every byte is stored, or the collector is fenced. Rejects with what `append`
+   * Ends all streams and resolves when every byte is stored, or the collector is fenced. Rejects with what `append`
    * threw, if it did.
    */
   async close(): Promise<void> {
-    this.endStream("stdout");
-    this.endStream("stderr");
+    for (const stream of STREAM_NAMES) this.endStream(stream);
     this.#closing = true;
     this.#wake();
     await this.#pump;

@@ -1,7 +1,7 @@
 import type { StreamName } from "../jobs/log-entry.ts";
 import { framesOf, type Snapshot } from "./snapshot.ts";
 
-/** The beginning of what a program printed to one of its streams. */
+/** The beginning of one stream of a log. */
 export interface Head {
   /** Bytes that are no UTF-8 are replaced by U+FFFD. */
   readonly text: string;
@@ -14,12 +14,21 @@ export async function readHeads(
   snapshot: Snapshot,
   maxBytes: number,
 ): Promise<Readonly<Record<StreamName, Head>>> {
-  const taken = { stdout: new Beginning(maxBytes), stderr: new Beginning(maxBytes) };
+  const taken = {
+    stdout: new Beginning(maxBytes),
+    stderr: new Beginning(maxBytes),
+    compiler: new Beginning(maxBytes),
+  };
   for await (const page of snapshot.pages()) {
     for (const { stream, bytes } of framesOf(page)) taken[stream].add(bytes);
+    // The compiler had its say before the program began.
     if (taken.stdout.isTruncated && taken.stderr.isTruncated) break;
   }
-  return { stdout: taken.stdout.head(), stderr: taken.stderr.head() };
+  return {
+    stdout: taken.stdout.head(),
+    stderr: taken.stderr.head(),
+    compiler: taken.compiler.head(),
+  };
 }
 
 class Beginning {

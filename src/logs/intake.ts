@@ -5,15 +5,19 @@ import { WholeCharacters } from "./utf8.ts";
 /** How much memory may be taken by what waits for the store, what is under way included. */
 const BUFFER_MAX_BYTES = 1024 * 1024;
 
-/** A program's output until it is put into entries: whole characters of both streams, in the order of the reads, up to the cap. */
+/** A program's output until it is put into entries: whole characters of each stream, in the order of the reads, up to the cap. */
 export class Intake {
   readonly #outputBytes: number;
   readonly #queue = new FrameQueue();
-  readonly #characters = { stdout: new WholeCharacters(), stderr: new WholeCharacters() };
+  readonly #characters = {
+    stdout: new WholeCharacters(),
+    stderr: new WholeCharacters(),
+    compiler: new WholeCharacters(),
+  };
   #acceptedBytes = 0;
   #droppedBytes = 0;
 
-  /** Of both streams together, `outputBytes` are taken; the rest is dropped and counted. */
+  /** Of all streams together, `outputBytes` are taken; the rest is dropped and counted. */
   constructor(outputBytes: number) {
     this.#outputBytes = outputBytes;
   }

@@ -67,7 +67,7 @@ async function* pagesUntil(
   }
 }
 
-/** A snapshot's bytes, in chunks: program output only, of one stream or, where that is undefined, of both. */
+/** A snapshot's bytes, in chunks: output only, of one stream or, where that is undefined, of all. */
 export async function* readSnapshot(
   snapshot: Snapshot,
   stream: StreamName | undefined,

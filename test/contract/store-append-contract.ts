@@ -40,6 +40,7 @@ export function appendContract(harness: StoreHarness): void {
         frame(Uint8Array.of(0xff, 0xfe), "stdout"),
         frame("😀\r\n", "stderr"),
         frame(Uint8Array.of(0xf0, 0x9f), "stdout"),
+        frame("refused\n", "compiler"),
       ];
       await append(lease, 1, { kind: "frames", frames });
       const big = Uint8Array.from({ length: 64 * 1024 }, (_, index) => (index * 7) % 256);

@@ -21,10 +21,15 @@ function snapshotOf(pages: readonly (readonly ReturnType<typeof frame>[])[]) {
 }
 
 test("each stream has a head of its own, and a short one is whole", async () => {
-  const { snapshot } = snapshotOf([[frame("out "), frame("err", "stderr")], [frame("put")]]);
+  const { snapshot } = snapshotOf([
+    [frame("built", "compiler")],
+    [frame("out "), frame("err", "stderr")],
+    [frame("put")],
+  ]);
   expect(await readHeads(snapshot, 7)).toEqual({
     stdout: { text: "out put", isTruncated: false },
     stderr: { text: "err", isTruncated: false },
+    compiler: { text: "built", isTruncated: false },
   });
 });
 
@@ -45,6 +50,7 @@ test("what comes after both heads is not read", async () => {
   expect(heads).toEqual({
     stdout: { text: "xxxx", isTruncated: true },
     stderr: { text: "yyyy", isTruncated: true },
+    compiler: { text: "", isTruncated: false },
   });
   expect(counted.read).toBe(2);
 });

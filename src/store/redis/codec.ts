@@ -9,9 +9,9 @@
  *
  * Log entry, STREAM {jr}:log:<id>, id `<epoch>-<seq>`, told apart by the name of the first field:
  *   attempt <n> reason <text, empty for the first>     written by claim, always seq 0
- *   o <bytes> e <bytes> o <bytes> ...                  frames in order, o = stdout, e = stderr, raw bytes
+ *   o <bytes> e <bytes> o <bytes> ...                  frames in order, raw bytes: o = stdout, e = stderr, c = compiler
  *   frames <packed>                                    the same for more frames than one script call takes: per frame one
- *                                                      byte o or e, length (32 bits, big-endian), bytes
+ *                                                      byte o, e or c, length (32 bits, big-endian), bytes
  *   gap <dropped bytes so far>
  *   end <note, JSON>
  */
@@ -23,6 +23,7 @@ import type {
   Frame,
   LogBody,
   LogEntry,
+  StreamName,
 } from "../../jobs/log-entry.ts";
 import type { Outcome } from "../../jobs/outcome.ts";
 import type { JobStatus } from "../../jobs/states.ts";
@@ -76,10 +77,11 @@ export function encodeBody(body: LogBody): readonly (string | Buffer)[] {
   // A stream item has one field at least, so no frames at all are packed too.
   if (body.frames.length === 0 || body.frames.length > MAX_FRAMES_AS_FIELDS)
     return ["frames", packFrames(body.frames)];
-  return body.frames.flatMap((frame) => [fieldOf(frame), bufferOf(frame.bytes)]);
+  return body.frames.flatMap((frame) => [FIELD_OF[frame.stream], bufferOf(frame.bytes)]);
 }
 
-const fieldOf = (frame: Frame): "o" | "e" => (frame.stream === "stdout" ? "o" : "e");
+const FIELD_OF: Readonly<Record<StreamName, string>> = { stdout: "o", stderr: "e", compiler: "c" };
+const STREAM_OF: Readonly<Record<string, StreamName>> = { o: "stdout", e: "stderr", c: "compiler" };
 
 /** The same memory as a Buffer: the client sends those as they are. */
 const bufferOf = (bytes: Uint8Array): Buffer =>
@@ -89,7 +91,7 @@ function packFrames(frames: readonly Frame[]): Buffer {
   const parts: Buffer[] = [];
   for (const frame of frames) {
     const head = Buffer.alloc(5);
-    head.write(fieldOf(frame), "latin1");
+    head.write(FIELD_OF[frame.stream], "latin1");
     head.writeUInt32BE(frame.bytes.length, 1);
     parts.push(head, bufferOf(frame.bytes));
   }
@@ -110,7 +112,7 @@ function unpackFrames(packed: Buffer): readonly Frame[] {
 
 /** A reply's buffers may be views of one big chunk, which a reader would keep alive whole: what is less than half of it is copied. */
 const frameOf = (field: string, bytes: Buffer): Frame => ({
-  stream: field === "o" ? "stdout" : "stderr",
+  stream: STREAM_OF[field] ?? "stderr",
   bytes:
     bytes.length < bytes.buffer.byteLength / 2
       ? new Uint8Array(bytes)
