@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { openAsBlob } from "node:fs";
-import { type FileHandle, mkdir, open, rename, statfs, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 import { AppError } from "../errors.ts";
 import type { InputFile } from "../jobs/job.ts";
 import type { Artifact } from "../jobs/outcome.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
+import { checkFreeSpace, createSpaceCheck, translateDiskErrors, writeAll } from "./disk.ts";
 import type { ArtifactWriter, FileRange, FileStore, Upload } from "./file-store.ts";
 import {
   ARTIFACTS,
@@ -25,8 +26,6 @@ import { decodeSmallFile, encodeSmallFile, readBeginning } from "./small-file.ts
  * Job folders on a local disk, or on a volume that API and workers share, laid out as job-folders.ts says.
  */
 
-/** How much is written between two looks at the free space. */
-const CHECK_SPACE_EVERY_BYTES = 16 * 1024 * 1024;
 /** A thousand jobs of small files in that time are 16 MiB. */
 const FREE_SPACE_VALID_MS = 1_000;
 const READ_BYTES = 256 * 1024;
@@ -47,7 +46,7 @@ interface Place extends LocalFilesOptions {
 /** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
 export async function openLocalFiles(root: string, limits: LocalFilesOptions): Promise<FileStore> {
   await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
-  const checkNow = () => checkFreeSpace({ root, ...limits });
+  const checkNow = () => checkFreeSpace(root, limits.minFreeBytes);
   const place = { root, ...limits, checkFreeSpace: atMostEvery(FREE_SPACE_VALID_MS, checkNow) };
   return {
     beginUpload: (jobId) => beginUpload(place, jobId),
@@ -130,7 +129,7 @@ async function writeBlob(
 ): Promise<{ sizeBytes: number; sha256: string }> {
   const hash = createHash("sha256");
   let sizeBytes = 0;
-  let uncheckedBytes = Number.POSITIVE_INFINITY;
+  const checkSpaceFor = createSpaceCheck(place.root, place.minFreeBytes);
   // Truncates: the worker of a second attempt at the same epoch does not exist, but a retried write within one does.
   const file = await translateDiskErrors(() => open(path, "w", 0o600));
   try {
@@ -138,11 +137,7 @@ async function writeBlob(
       hash.update(chunk);
       sizeBytes += chunk.length;
       countStreamedBytes(chunk.length);
-      uncheckedBytes += chunk.length;
-      if (uncheckedBytes > CHECK_SPACE_EVERY_BYTES) {
-        await checkFreeSpace(place);
-        uncheckedBytes = 0;
-      }
+      await checkSpaceFor(chunk.length);
       await translateDiskErrors(() => writeAll(file, chunk));
     }
     await translateDiskErrors(() => file.datasync());
@@ -163,26 +158,6 @@ function atMostEvery(intervalMs: number, step: () => Promise<void>): () => Promi
     await step();
     doneAtMs = performance.now();
   };
-}
-
-/** Throws `storage_full` before the disk is: what is left belongs to the store, and to the ends of jobs that run. */
-async function checkFreeSpace({
-  root,
-  minFreeBytes,
-}: Pick<Place, "root" | "minFreeBytes">): Promise<void> {
-  const { bavail, bsize } = await statfs(root);
-  if (bavail * bsize < minFreeBytes)
-    throw new AppError(
-      "storage_full",
-      "The disk that holds the job folders has less free space than MIN_FREE_DISK_MB.",
-    );
-}
-
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let written = 0; written < chunk.length;) {
-    const { bytesWritten } = await file.write(chunk, written);
-    written += bytesWritten;
-  }
 }
 
 /** A rename is on disk only when its folder is. */
@@ -227,18 +202,6 @@ async function openForReading(path: string): Promise<FileHandle> {
   } catch (error) {
     if (errno(error) === "ENOENT")
       throw new AppError("not_found", "The file is gone.", { cause: error });
-    throw error;
-  }
-}
-
-async function translateDiskErrors<T>(step: () => Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    if (["ENOSPC", "EDQUOT"].includes(errno(error)))
-      throw new AppError("storage_full", "The disk that holds the job folders is full.", {
-        cause: error,
-      });
     throw error;
   }
 }

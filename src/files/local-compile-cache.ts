@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, open, rename, stat, unlink, utimes } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { CompileCache } from "./compile-cache.ts";
+import { createSpaceCheck, translateDiskErrors } from "./disk.ts";
+import { ignoreMissing, list } from "./job-folders.ts";
+import { readPack, writePack } from "./pack.ts";
+
+/*
+ * Packs on a local disk, or on a volume that several workers share: <folder>/<key>, and <folder>/<key>.<random>.new while one
+ * is written. Its time of change is when it was last used. No name in here is a job's.
+ */
+
+export interface LocalCompileCacheOptions {
+  /** Of all packs together; 0: nothing is kept. */
+  readonly maxBytes: number;
+  /** With less free space on the disk than this, nothing is taken in: the store is on it as well. */
+  readonly minFreeBytes: number;
+}
+
+/** So many packs at most, since each that comes has all of them looked at. */
+const MAX_PACKS = 2_000;
+const BEING_WRITTEN = ".new";
+/** One that nobody has written to for so long was left by a process that died: a guest hands its files out within a minute. */
+const LEFT_AFTER_MS = 10 * 60 * 1000;
+
+/** The folder is made with the first pack. */
+export function openLocalCompileCache(
+  folder: string,
+  { maxBytes, minFreeBytes }: LocalCompileCacheOptions,
+): CompileCache {
+  return {
+    keepsForLater: maxBytes > 0,
+    async find(key) {
+      if (maxBytes === 0) return null;
+      const path = join(folder, key);
+      const file = await ignoreMissing(open(path, "r"));
+      if (file === undefined) return null;
+      // What the disk cannot read is as good as not there.
+      const files = await readPack(file).catch(() => null);
+      const now = new Date();
+      if (files !== null) {
+        await ignoreMissing(utimes(path, now, now));
+        return { files, isShared: true, close: () => file.close() };
+      }
+      await file.close();
+      await ignoreMissing(unlink(path));
+      return null;
+    },
+    async keep(key, files) {
+      await translateDiskErrors(() => mkdir(folder, { recursive: true, mode: 0o700 }));
+      const path = join(folder, `${key}.${randomUUID()}${BEING_WRITTEN}`);
+      const file = await translateDiskErrors(() => open(path, "wx+", 0o600));
+      try {
+        const written = await writePack(file, files, createSpaceCheck(folder, minFreeBytes));
+        const isShared = (await file.stat()).size <= maxBytes;
+        if (isShared) {
+          await rename(path, join(folder, key));
+          await removeOldest(folder, maxBytes);
+        } else await unlink(path);
+        return { files: written, isShared, close: () => file.close() };
+      } catch (error) {
+        await file.close();
+        await ignoreMissing(unlink(path));
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * Removes what was used the longest ago, until the rest, with what is being written, is within its bounds. Another worker may
+ * do the same meanwhile.
+ */
+async function removeOldest(folder: string, maxBytes: number): Promise<void> {
+  const packs: { path: string; sizeBytes: number; usedAtMs: number }[] = [];
+  let keptBytes = 0;
+  for (const name of await list(folder)) {
+    const path = join(folder, name);
+    const found = await ignoreMissing(stat(path));
+    if (found === undefined) continue;
+    const { size: sizeBytes, mtimeMs: usedAtMs } = found;
+    if (!name.endsWith(BEING_WRITTEN)) packs.push({ path, sizeBytes, usedAtMs });
+    else if (usedAtMs < Date.now() - LEFT_AFTER_MS) await ignoreMissing(unlink(path));
+    else keptBytes += sizeBytes;
+  }
+  packs.sort((a, b) => b.usedAtMs - a.usedAtMs);
+  for (const [index, { path, sizeBytes }] of packs.entries()) {
+    keptBytes += sizeBytes;
+    if (keptBytes > maxBytes || index >= MAX_PACKS) await ignoreMissing(unlink(path));
+  }
+}
