@@ -16,7 +16,7 @@ COPY package.json bun.lock ./
 RUN bun install --production --frozen-lockfile --ignore-scripts
 
 FROM docker.io/library/ubuntu:24.04
-# More languages for jobs, by their Ubuntu names, e.g. --build-arg EXTRA_PACKAGES="nodejs gcc".
+# More languages for jobs, by their Ubuntu names, e.g. --build-arg EXTRA_PACKAGES="nodejs g++".
 ARG EXTRA_PACKAGES=""
 RUN apt-get update \
   && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \

@@ -47,6 +47,8 @@ package_of() {
     faketime:apt-get) echo faketime ;;
     faketime:*) echo libfaketime ;;
     perl:dnf) echo perl-interpreter ;;
+    g++:dnf) echo gcc-c++ ;;
+    lua:apt-get | lua:apk) echo lua5.4 ;;
     *) echo "$1" ;;
   esac
 }
@@ -220,10 +222,11 @@ bun=""
 line=""
 if [ "$(uname -s)" = Linux ]; then
   # curl is what the README and the examples call the service with; with unzip and bash, also what Bun's installer needs.
+  # gcc, g++ and lua stand for the languages that are compiled and those that are not, in the tests; g++ has C's headers too.
   if find_bun || has npm; then
-    install_system_packages bwrap perl python3 redis-server faketime curl
+    install_system_packages bwrap perl python3 redis-server faketime curl gcc g++ lua
   else
-    install_system_packages bwrap perl python3 redis-server faketime curl unzip bash
+    install_system_packages bwrap perl python3 redis-server faketime curl gcc g++ lua unzip bash
   fi
   [ -z "$with_browser" ] || install_browser
   ! has bwrap || check_sandbox
@@ -243,7 +246,7 @@ put_bun_on_path
 if [ -n "$line" ]; then
   say "MISSING: $missing. This script may not install it; please run as root:"
   printf '  %s\n' "$line"
-  # Python is one language of several, and Redis and curl are for tests and more; without these two no job runs.
+  # The languages are some of several, and Redis and curl are for tests and more; without these two no job runs.
   { has bwrap && has perl; } || exit 1
 fi
 say "ready: bun run src/main.ts, or bun test"

@@ -18,6 +18,7 @@ import { countAnswer } from "./metrics/answers.ts";
 import { scrape } from "./metrics/scrape.ts";
 import { createFailureReport } from "./runner/failures.ts";
 import { createRuntimeRegistry } from "./runtimes/registry.ts";
+import { runtimeInfo } from "./runtimes/runtime.ts";
 import type { Store, StoreStats, WorkerRuntime } from "./store/store.ts";
 
 /*
@@ -71,9 +72,10 @@ export function composeApiPorts(
     logs: createLogHub(store),
     files,
     runtimes: async () =>
-      createRuntimeRegistry<WorkerRuntime>(worker?.runtimes() ?? (await announced(store)), {
-        strict,
-      }),
+      createRuntimeRegistry<WorkerRuntime>(
+        worker?.runtimes().map(runtimeInfo) ?? (await announced(store)),
+        { strict },
+      ),
     sandbox: () => worker?.sandbox() ?? null,
     storeStats: () => storeStats(store),
     slots: () => worker?.slots() ?? null,

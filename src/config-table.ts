@@ -89,6 +89,18 @@ export const VARIABLES = {
     false,
     "Refuse a minor version that is not installed, in place of running on the nearest one.",
   ),
+  compileTimeoutSec: integer(
+    "COMPILE_TIMEOUT_SEC",
+    60,
+    { min: 1, max: MANY },
+    "Wall time, and CPU time, of a job's compile step; its timeout_sec begins after it.",
+  ),
+  compileCacheMb: integer(
+    "COMPILE_CACHE_MB",
+    256,
+    { min: 0, max: MANY },
+    "Disk for what was compiled, for jobs with the same code, below JOB_DATA_DIR, in MiB; 0: none.",
+  ),
   apiKeys: list(
     "API_KEYS",
     "Comma-separated keys that may do everything; then, or with one of src/keys.ts, every call but /livez, /readyz and /docs needs one.",

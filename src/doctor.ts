@@ -3,6 +3,8 @@ import { accessSync, constants, mkdirSync } from "node:fs";
 import { openSandbox } from "./compose.ts";
 import type { Config } from "./config.ts";
 import { messageOf } from "./errors.ts";
+import { absentLanguages } from "./runtimes/languages.ts";
+import type { InstalledRuntime } from "./runtimes/runtime.ts";
 import type { SandboxStatus } from "./sandbox/sandbox.ts";
 
 /*
@@ -10,7 +12,7 @@ import type { SandboxStatus } from "./sandbox/sandbox.ts";
  * self-test and the same trial programs as a start, and needs no store.
  */
 
-type Verdict = "ok" | "weak" | "BROKEN";
+type Verdict = "ok" | "weak" | "absent" | "BROKEN";
 
 interface Finding {
   readonly verdict: Verdict;
@@ -45,8 +47,7 @@ async function sandboxFindings(config: Config): Promise<readonly Finding[]> {
       const status = await opened.sandbox.selfTest();
       const found = statusFindings(status, config);
       if (!status.ready) return found;
-      const names = (await opened.findRuntimes()).map(({ name }) => name).join(", ");
-      return [...found, runtimesFinding(names)];
+      return [...found, ...runtimeFindings(await opened.findRuntimes())];
     } finally {
       await opened.close();
     }
@@ -74,8 +75,14 @@ function guestUser({ sandboxUids }: Config): string {
   return `uids ${sandboxUids.first}-${sandboxUids.last}, one for each job`;
 }
 
-function runtimesFinding(names: string): Finding {
-  return names === ""
-    ? { verdict: "BROKEN", text: "No language was found to run programs with: install python3." }
-    : { verdict: "ok", text: `These run programs: ${names}.` };
+function runtimeFindings(installed: readonly InstalledRuntime[]): readonly Finding[] {
+  const names = installed.map(({ name }) => name).join(", ");
+  const found: Finding =
+    names === ""
+      ? { verdict: "BROKEN", text: "No language was found to run programs with: install python3." }
+      : { verdict: "ok", text: `These run programs: ${names}.` };
+  const absent = absentLanguages(installed).map(
+    ({ name, hint }) => ({ verdict: "absent", text: `${name}: ${hint}` }) as const,
+  );
+  return [found, ...absent];
 }

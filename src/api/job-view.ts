@@ -24,6 +24,7 @@ export function jobView(job: JobRecord, queuePosition: number | null) {
     signal: outcome?.signal ?? null,
     oom: outcome?.oom ?? null,
     usage: usageView(outcome?.usage ?? null),
+    compile_usage: usageView(outcome?.compileUsage ?? null),
     log: { bytes: job.log.bytes, dropped_bytes: job.log.droppedBytes },
     files: job.files.map(({ path, role, sizeBytes, sha256 }) => ({
       name: path,

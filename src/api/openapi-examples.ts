@@ -22,6 +22,7 @@ export const QUEUED_JOB = {
   signal: null,
   oom: null,
   usage: null,
+  compile_usage: null,
   log: { bytes: 0, dropped_bytes: 0 },
   files: [],
   artifacts: [],
@@ -102,7 +103,15 @@ export const RUNTIMES_EXAMPLE = {
       extensions: [".py"],
       compiles: false,
     },
+    {
+      name: "c",
+      version: "gcc 12.2.0",
+      aliases: [],
+      extensions: [".c"],
+      compiles: true,
+    },
   ],
+  absent: [{ name: "ruby", hint: "apt-get install ruby" }],
   limits: { timeout_sec: { default: 60, max: 3600 } },
   net_policies: ["none"],
 };

@@ -26,6 +26,11 @@ const Artifact = Type.Object(
   closed,
 );
 
+const Usage = Type.Object(
+  { wall_ms: count, cpu_ms: count, peak_memory_bytes: nullable(count) },
+  closed,
+);
+
 const jobMembers = {
   id: Type.String({ format: "uuid" }),
   status: oneOf(JOB_STATUSES),
@@ -44,9 +49,10 @@ const jobMembers = {
   exit_code: nullable(count),
   signal: nullable(Type.String()),
   oom: nullable(Type.Boolean()),
-  usage: nullable(
-    Type.Object({ wall_ms: count, cpu_ms: count, peak_memory_bytes: nullable(count) }, closed),
-  ),
+  usage: nullable(Usage),
+  compile_usage: Type.Union([Usage, Type.Null()], {
+    description: "What its compiler used; null where none ran for it.",
+  }),
   log: Type.Object({ bytes: count, dropped_bytes: count }, closed),
   files: Type.Array(
     Type.Object(
@@ -97,10 +103,23 @@ const Runtimes = Type.Object(
           version: Type.String(),
           aliases: Type.Array(Type.String()),
           extensions: Type.Array(Type.String()),
-          compiles: Type.Boolean(),
+          compiles: Type.Boolean({ description: "Its programs are compiled before they run." }),
         },
         closed,
       ),
+    ),
+    absent: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          hint: Type.String({ description: "How to get it onto the machine." }),
+        },
+        closed,
+      ),
+      {
+        description:
+          "Languages that could run here, and are not installed, or do not work; none before any was found.",
+      },
     ),
     limits: Type.Record(Type.String(), Bound),
     net_policies: Type.Array(Type.String()),

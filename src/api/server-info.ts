@@ -2,6 +2,7 @@ import { Elysia } from "elysia";
 
 import packageJson from "../../package.json" with { type: "json" };
 import type { Bound } from "../jobs/limits.ts";
+import { absentLanguages } from "../runtimes/languages.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
 import type { ApiPorts } from "./ports.ts";
 
@@ -28,16 +29,18 @@ function sandboxView(status: SandboxStatus | null) {
 }
 
 async function runtimes(ports: ApiPorts): Promise<Response> {
-  const registry = await ports.runtimes();
+  const found = (await ports.runtimes()).list();
   const { bounds, netPolicies } = ports.specs;
   return Response.json({
-    items: registry.list().map(({ name, version, aliases, extensions }) => ({
+    items: found.map(({ name, version, aliases, extensions, compiles }) => ({
       name,
       version,
       aliases,
       extensions,
-      compiles: false,
+      compiles,
     })),
+    // Before anything is found, nothing is known to be absent.
+    absent: found.length === 0 ? [] : absentLanguages(found),
     limits: {
       timeout_sec: boundView(bounds.timeoutSec),
       memory_mb: boundView(bounds.memoryMb),

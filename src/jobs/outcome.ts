@@ -45,6 +45,8 @@ export interface Outcome {
   /** true or false where the kernel's own counter was read, null where nobody can tell. */
   readonly oom: boolean | null;
   readonly usage: Usage | null;
+  /** What its compiler used, whether the program ran or not; absent where none ran for this job. */
+  readonly compileUsage?: Usage;
   readonly artifacts: readonly Artifact[];
   /** What the user should know although the run is done, e.g. artifacts left out. */
   readonly warnings: readonly string[];
@@ -68,6 +70,11 @@ export function lostAfterCrashes(): Outcome {
     "worker_lost",
     `The worker died ${times} times while it ran this job`,
   );
+}
+
+/** CPU time that a job has taken, its compiler's included. */
+export function cpuMsOf({ usage, compileUsage }: Outcome): number {
+  return Math.round((usage?.cpuMs ?? 0) + (compileUsage?.cpuMs ?? 0));
 }
 
 /** The outcome of a job whose program never ran or whose end nobody saw. */

@@ -5,6 +5,7 @@ import type { JobRecord } from "../jobs/job.ts";
 import { traceFields } from "../jobs/trace-context.ts";
 import type { Service } from "../lifecycle.ts";
 import { pause, repeat } from "../lifecycle.ts";
+import { runtimeInfo } from "../runtimes/runtime.ts";
 import { type AttemptPorts, HANDED_BACK_MESSAGE, runAttempt } from "./attempt.ts";
 import type { Gate } from "./gate.ts";
 
@@ -113,9 +114,7 @@ function freeSlot(running: ReadonlyMap<number, unknown>, slots: number): number 
 }
 
 function announce(ports: AttemptPorts, slots: number): Promise<void> {
-  const runtimes = ports.runtimes
-    .list()
-    .map(({ name, version, aliases, extensions }) => ({ name, version, aliases, extensions }));
+  const runtimes = ports.runtimes.list().map(runtimeInfo);
   return ports.store.announceWorker({ owner: ports.owner, slots, runtimes });
 }
 

@@ -1,11 +1,9 @@
-import { MIB, type Limits } from "../jobs/limits.ts";
-import type { Guest, Sandbox } from "../sandbox/sandbox.ts";
-import { bun, deno, node } from "./builtin/javascript.ts";
-import { python } from "./builtin/python.ts";
-import { bash, sh } from "./builtin/shell.ts";
+import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Candidate, HostPlaces, Language } from "./builtin/language.ts";
 import { installSupport } from "./builtin/support.ts";
+import { LANGUAGES } from "./languages.ts";
 import type { InstalledRuntime } from "./runtime.ts";
+import { tryRuntime } from "./trial.ts";
 
 /*
  * Finds the languages of this machine. A binary that is there may still be of no use to a job (below a home directory
@@ -22,19 +20,7 @@ export interface Discovery {
   readonly runtimeDir: string;
 }
 
-/** In the order in which they are listed, and chosen for an extension that several have. */
-const LANGUAGES: readonly Language[] = [python, node, bun, deno, bash, sh];
 const USUAL_DIRECTORIES = ["/usr/local/bin", "/usr/bin", "/bin"];
-/** The defaults of a job, under which each runtime must be able to say hello. */
-const TRIAL_LIMITS: Limits = {
-  memoryBytes: 512 * MIB,
-  cpuSec: 60,
-  processes: 64,
-  diskBytes: 256 * MIB,
-  outputBytes: MIB,
-};
-const TRIAL_DEADLINE_MS = 10_000;
-const MAX_VERSION_LENGTH = 64;
 
 /** What can run jobs here, tried just now. Empty when nothing can; throws only when `runtimeDir` cannot be written. */
 export async function discoverRuntimes(discovery: Discovery): Promise<readonly InstalledRuntime[]> {
@@ -45,9 +31,27 @@ export async function discoverRuntimes(discovery: Discovery): Promise<readonly I
     homeDirectory: discovery.homeDirectory,
   };
   const found = await Promise.all(
-    LANGUAGES.map((language) => tryLanguage(language, places, discovery)),
+    LANGUAGES.map(async (language) => ({
+      language,
+      runtimes: await tryLanguage(language, places, discovery),
+    })),
   );
-  return found.flat();
+  const chosen = new Set(
+    found.flatMap(({ runtimes }) => runtimes.flatMap(({ extensions }) => extensions)),
+  );
+  return found.flatMap(({ language, runtimes }) =>
+    runtimes.map((runtime) => withSpareExtensions(language, runtime, chosen)),
+  );
+}
+
+/** The runtime, chosen for those extensions as well that it can run and nothing else is `chosen` for. */
+function withSpareExtensions(
+  { spareExtensions }: Language,
+  runtime: InstalledRuntime,
+  chosen: ReadonlySet<string>,
+): InstalledRuntime {
+  const spare = spareExtensions?.(runtime.version).filter((each) => !chosen.has(each)) ?? [];
+  return { ...runtime, extensions: [...runtime.extensions, ...spare] };
 }
 
 interface Tried {
@@ -92,71 +96,4 @@ async function firstUsable(
     if (version !== null) return { candidate, runtime: { ...runtime, version } };
   }
   return null;
-}
-
-/** The version that the runtime prints as a job; null when it cannot run one. */
-async function tryRuntime(
-  runtime: InstalledRuntime,
-  language: Language,
-  { sandbox, runtimeDir }: Discovery,
-): Promise<string | null> {
-  const trial = language.trial(runtimeDir);
-  const source = new TextEncoder().encode(trial.source);
-  let guest: Guest;
-  try {
-    guest = await sandbox.start({
-      argv: runtime.argv(trial.entry, trial.args ?? []),
-      env: runtime.env({}),
-      stdin: new Uint8Array(0),
-      inputs: [
-        {
-          path: trial.entry,
-          sizeBytes: source.length,
-          bytes: () =>
-            (async function* () {
-              yield await Promise.resolve(source);
-            })(),
-        },
-      ],
-      mounts: runtime.mounts,
-      limits: TRIAL_LIMITS,
-      memoryLimit: runtime.memoryLimit,
-      memoryReserveBytes: runtime.memoryReserveBytes ?? 0,
-      slot: 0,
-    });
-  } catch {
-    // It cannot be mounted or started: not a runtime of this machine's jobs.
-    return null;
-  }
-  // A pipe that ends is what is waited for, and taking the guest down ends it.
-  const deadline = setTimeout(() => void guest.destroy(), TRIAL_DEADLINE_MS);
-  try {
-    const [stdout, , exit] = await Promise.all([
-      new Response(guest.stdout).text(),
-      new Response(guest.stderr).text(),
-      guest.exited,
-    ]);
-    const version = stdout.split("\n", 1)[0]?.trim() ?? "";
-    const plausible = version !== "" && version.length <= MAX_VERSION_LENGTH;
-    if (exit?.exitCode !== 0 || !plausible) return null;
-    await keepFiles(guest, language, runtimeDir);
-    return version;
-  } finally {
-    clearTimeout(deadline);
-    await guest.destroy();
-  }
-}
-
-/** Never throws: jobs run without what a trial has left for them, only slower. */
-async function keepFiles(guest: Guest, language: Language, runtimeDir: string): Promise<void> {
-  if (language.keep === undefined) return;
-  try {
-    for await (const { path, bytes } of guest.outputs()) {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of bytes) chunks.push(chunk);
-      await language.keep(runtimeDir, path, Buffer.concat(chunks));
-    }
-  } catch {
-    // It was cut off, or cannot be written.
-  }
 }

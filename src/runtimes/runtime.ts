@@ -1,3 +1,4 @@
+import type { Limits } from "../jobs/limits.ts";
 import type { GuestRequest, ReadOnlyMount, WaitingInterpreter } from "../sandbox/sandbox.ts";
 
 /** A language as it was found on this machine and tried inside the sandbox. */
@@ -10,16 +11,18 @@ export interface InstalledRuntime {
   readonly aliases: readonly string[];
   /** Extensions of an entry that choose this runtime when the spec names none, e.g. `.py`. */
   readonly extensions: readonly string[];
-  /** The real binary, behind version-manager shims and symlinks that leave its prefix. */
+  /** The real binary, behind version-manager shims and symlinks that leave its prefix; the compiler, where there is one. */
   readonly binary: string;
   /** What the guest must be able to read beyond /usr. */
   readonly mounts: readonly ReadOnlyMount[];
   readonly memoryLimit: GuestRequest["memoryLimit"];
   readonly memoryReserveBytes?: number;
-  /** The program and its arguments that run `entry` (relative to the working directory). */
-  readonly argv: (entry: string, args: readonly string[]) => readonly string[];
+  /** The program and its arguments that run a job. */
+  readonly argv: (program: Program) => readonly string[];
   /** The job's environment with what this runtime needs added, e.g. for line-buffered output. */
   readonly env: (jobEnv: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
+  /** Makes of a job's code what `argv` runs; absent: the entry is run as it is. */
+  readonly compile?: CompileStep;
   /**
    * The interpreter that can be started before a job like this is there, and then runs it as a fresh one would; null where a
    * started one could not honour what the job asks for. Absent: starting this one ahead gains nothing.
@@ -32,10 +35,70 @@ export interface InstalledRuntime {
   readonly waitingThreads?: number;
 }
 
+/** What a job runs. Its paths are relative to the working directory. */
+export interface Program {
+  readonly entry: string;
+  readonly args: readonly string[];
+  /** What the compile step made, all in its one folder; empty for a language without one. */
+  readonly made: readonly string[];
+  /** What the job may use. */
+  readonly memoryBytes: number;
+}
+
+/** How a language's compiler is run: in a guest of its own, which has nothing of a job but its code. */
+export interface CompileStep {
+  readonly argv: (sources: Sources) => readonly string[];
+  /** All of its environment beyond the sandbox's base: none of the job's. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly memoryLimit: GuestRequest["memoryLimit"];
+  /** What the compiler gets where the job itself asks for less. */
+  readonly needs: CompilerNeeds;
+  /** Files of this service by name, for the compiler to find in the folder of what it makes. */
+  readonly helpers?: Readonly<Record<string, string>>;
+  /** What it makes is run by itself, and so has to be executable. */
+  readonly makesProgram: boolean;
+  readonly base?: CompileBase;
+}
+
+export type CompilerNeeds = Pick<Limits, "memoryBytes" | "processes" | "diskBytes">;
+
+/** What a compiler is to work on. Paths are relative to the working directory. */
+export interface Sources {
+  readonly entry: string;
+  /** All code files, the entry among them. */
+  readonly files: readonly string[];
+  /** The folder for what is made, which is there and has nothing in it but the helpers. */
+  readonly folder: string;
+}
+
+/**
+ * What every compile of a language would begin with by itself, such as compiling the standard library: done once with no
+ * file of any job, and given to each compile.
+ */
+export interface CompileBase {
+  readonly argv: readonly string[];
+  /** The folder for what it makes, under which each compile finds it again. */
+  readonly folder: string;
+}
+
 /** What of a job tells whether a started interpreter can run it. */
 interface RuntimeJob {
   readonly entry: string;
   readonly env: Readonly<Record<string, string>>;
   /** Relative paths of all its files. */
   readonly files: readonly string[];
+}
+
+/** What others than the worker need to know of a runtime. */
+interface RuntimeInfo {
+  readonly name: string;
+  readonly version: string;
+  readonly aliases: readonly string[];
+  readonly extensions: readonly string[];
+  readonly compiles: boolean;
+}
+
+export function runtimeInfo(runtime: InstalledRuntime): RuntimeInfo {
+  const { name, version, aliases, extensions, compile } = runtime;
+  return { name, version, aliases, extensions, compiles: compile !== undefined };
 }

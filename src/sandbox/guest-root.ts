@@ -1,4 +1,11 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -35,8 +42,13 @@ const GENERATED: Readonly<Record<string, string>> = {
 
 /** Public, world-readable files that programs need: the linker's cache, the time zone, OpenSSL's settings. */
 const COPIED = ["ld.so.cache", "localtime", "ssl/openssl.cnf"];
-/** alternatives: targets of many links in /usr/bin; the others: CA certificates on Debian and Fedora. */
-const MOUNTED = ["alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust"];
+/**
+ * alternatives: targets of many links in /usr/bin; then CA certificates on Debian and Fedora; R: where Debian keeps the
+ * settings without which its R does not start.
+ */
+const MOUNTED = ["alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust", "R"];
+/** The same of Debian's Java, one for each version. */
+const JAVA_SETTINGS = /^java-\d+-openjdk$/;
 
 /**
  * Writes them under `runtimeDir`, made with 0755 where it is missing: a guest's uid must be able to reach it. Throws
@@ -49,7 +61,10 @@ export function createGuestRoot(runtimeDir: string): GuestRoot {
     publish(join(etc, name), (path) => writeFileSync(path, text));
   for (const name of COPIED.filter((each) => existsSync(join("/etc", each))))
     publish(join(etc, name), (path) => copyFileSync(join("/etc", name), path));
-  const etcMounts = MOUNTED.map((name) => join("/etc", name)).filter(existsSync);
+  const javaSettings = readdirSync("/etc").filter((name) => JAVA_SETTINGS.test(name));
+  const etcMounts = [...MOUNTED, ...javaSettings]
+    .map((name) => join("/etc", name))
+    .filter(existsSync);
   for (const mount of etcMounts)
     mkdirSync(join(runtimeDir, mount), { recursive: true, mode: 0o755 });
   const supervisorDir = join(runtimeDir, "supervisor");

@@ -10,4 +10,6 @@ export interface WorkerRuntime {
   readonly version: string;
   readonly aliases: readonly string[];
   readonly extensions: readonly string[];
+  /** Its programs are compiled before they run. */
+  readonly compiles: boolean;
 }

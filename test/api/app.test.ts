@@ -123,6 +123,14 @@ describe("a submission", () => {
   });
 });
 
+test("what is absent is told with how to get it, once anything was found", async () => {
+  const absentOf = async (of: Api) =>
+    ((await (await call(of, "GET /runtimes")).json()) as { absent: unknown }).absent;
+  const none = createRuntimeRegistry([], { strict: false });
+  expect(await absentOf(api)).toContainEqual({ name: "lua", hint: "apt-get install lua5.4" });
+  expect(await absentOf(parts.with({ runtimes: () => Promise.resolve(none) }))).toEqual([]);
+});
+
 describe("the probes", () => {
   test("tell whether the process does its work, and why not, and that it is alive either way", async () => {
     const ready = await call(api, "GET /readyz");

@@ -9,6 +9,7 @@ import { AppError, type ErrorCode } from "../../src/errors.ts";
 import { NO_QUOTAS } from "../../src/jobs/quotas.ts";
 import { findApiKey, newApiKey, type Scope } from "../../src/keys/api-key.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
+import { runtimeInfo } from "../../src/runtimes/runtime.ts";
 import type { Store } from "../../src/store/store.ts";
 import { EMPTY_LOG, SUCCEEDED } from "../contract/store-harness.ts";
 import { ANYBODY, call, openApi, shellJob } from "../support/api.ts";
@@ -109,7 +110,7 @@ function keeping(): Partial<ApiPorts> {
 function withRuntimes(names: readonly string[]): Partial<ApiPorts> {
   const { shell } = parts.workshop;
   const registry = createRuntimeRegistry(
-    names.map((name) => ({ ...shell, name, extensions: [`.${name}`] })),
+    names.map((name) => runtimeInfo({ ...shell, name, extensions: [`.${name}`] })),
     { strict: false },
   );
   return { runtimes: () => Promise.resolve(registry) };

@@ -201,8 +201,9 @@ export function listingContract(harness: StoreHarness): void {
           version: "3.11.2",
           aliases: ["python3", "python"],
           extensions: [".py"],
+          compiles: false,
         },
-        { name: "sh", version: "", aliases: [], extensions: [] },
+        { name: "c", version: "", aliases: [], extensions: [], compiles: true },
       ],
     };
 

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 
 import { AppError } from "../../src/errors.ts";
-import { execute, type LogSink } from "../../src/executor/execute.ts";
+import { execute } from "../../src/executor/execute.ts";
+import type { LogSink } from "../../src/executor/executor.ts";
 import type { JobRecord } from "../../src/jobs/job.ts";
 import type { InstalledRuntime } from "../../src/runtimes/runtime.ts";
 import type { GuestRequest, Sandbox } from "../../src/sandbox/sandbox.ts";
@@ -57,6 +58,7 @@ function run(
     runtime,
     sandbox,
     egress: workshop.egress,
+    compiler: workshop.compiler,
     files: workshop.files,
     log,
     cancelled: cancelled.signal,

@@ -138,7 +138,7 @@ describe("the runner", () => {
       {
         owner: OWNER,
         slots: 2,
-        runtimes: [{ name: "sh", version: "1", aliases: [], extensions: [".sh"] }],
+        runtimes: [{ name: "sh", version: "1", aliases: [], extensions: [".sh"], compiles: false }],
       },
     ]);
   });

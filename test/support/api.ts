@@ -8,6 +8,7 @@ import { MIB } from "../../src/jobs/limits.ts";
 import { createUrlSigner } from "../../src/keys/signed-url.ts";
 import { createLogHub } from "../../src/logs/hub.ts";
 import { createRuntimeRegistry } from "../../src/runtimes/registry.ts";
+import { runtimeInfo } from "../../src/runtimes/runtime.ts";
 import { type LoggedLine, recordedLog } from "./recorded-log.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
 
@@ -38,7 +39,8 @@ export async function openApi(): Promise<ApiUnderTest> {
     store: workshop.store,
     logs: createLogHub(workshop.store),
     files: workshop.files,
-    runtimes: () => Promise.resolve(createRuntimeRegistry([workshop.shell], { strict: false })),
+    runtimes: () =>
+      Promise.resolve(createRuntimeRegistry([runtimeInfo(workshop.shell)], { strict: false })),
     sandbox: () => null,
     reasonsNotReady: () => [],
     storeStats: () => workshop.store.stats(),

@@ -1,5 +1,11 @@
 /** Job calls as a client makes them, for tests. */
 
+interface UsageJson {
+  readonly wall_ms: number;
+  readonly cpu_ms: number;
+  readonly peak_memory_bytes: number | null;
+}
+
 export interface JobJson {
   readonly id: string;
   readonly status: string;
@@ -8,11 +14,8 @@ export interface JobJson {
   readonly exit_code: number | null;
   readonly signal: string | null;
   readonly oom: boolean | null;
-  readonly usage: {
-    readonly wall_ms: number;
-    readonly cpu_ms: number;
-    readonly peak_memory_bytes: number | null;
-  } | null;
+  readonly usage: UsageJson | null;
+  readonly compile_usage: UsageJson | null;
   readonly error: string | null;
   readonly warnings: readonly string[];
   readonly log: { readonly bytes: number; readonly dropped_bytes: number };

@@ -78,14 +78,20 @@ export async function finish(guest: Guest): Promise<Finished> {
     new Response(guest.stderr).text(),
     guest.exited,
   ]);
-  const files: Record<string, string> = {};
-  if (exit !== null)
-    for await (const output of guest.outputs()) {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of output.bytes) chunks.push(chunk);
-      files[output.path] = Buffer.concat(chunks).toString();
-    }
+  const outputs = exit === null ? [] : await outputsOf(guest);
+  const files = Object.fromEntries(outputs.map(({ path, bytes }) => [path, bytes.toString()]));
   return { stdout, stderr, exit, files, warnings: guest.warnings() };
+}
+
+/** The files of a guest that has ended. */
+export async function outputsOf(guest: Guest): Promise<readonly { path: string; bytes: Buffer }[]> {
+  const outputs: { path: string; bytes: Buffer }[] = [];
+  for await (const { path, bytes } of guest.outputs()) {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of bytes) chunks.push(chunk);
+    outputs.push({ path, bytes: Buffer.concat(chunks) });
+  }
+  return outputs;
 }
 
 /** A guest's stdout, read as far as a test needs it. */

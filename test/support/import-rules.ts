@@ -139,6 +139,7 @@ export const IMPORT_RULES: readonly ImportRule[] = [
     allowed: [
       "./runs.ts",
       "../api/ports.ts",
+      "../executor/executor.ts",
       "../jobs/job.ts",
       "../sandbox/sandbox.ts",
       "../store/store.ts",
@@ -180,6 +181,7 @@ export const IMPORT_RULES: readonly ImportRule[] = [
       "./classify.ts",
       "../jobs/outcome.ts",
       "../logs/collect.ts",
+      "../files/compile-cache.ts",
       "../files/file-store.ts",
       "../egress/egress.ts",
       "../sandbox/sandbox.ts",

@@ -4,7 +4,11 @@ import { join } from "node:path";
 
 import type { Egress } from "../../src/egress/egress.ts";
 import { createLocalEgress } from "../../src/egress/local-egress.ts";
+import { createCompiler } from "../../src/executor/compile.ts";
+import type { Compiler } from "../../src/executor/executor.ts";
+import type { CompileCache } from "../../src/files/compile-cache.ts";
 import type { FileStore } from "../../src/files/file-store.ts";
+import { openLocalCompileCache } from "../../src/files/local-compile-cache.ts";
 import { openLocalFiles } from "../../src/files/local.ts";
 import type { InputFile, NewJob, ResolvedSpec, RuntimeChoice } from "../../src/jobs/job.ts";
 import { MIB } from "../../src/jobs/limits.ts";
@@ -20,6 +24,9 @@ export interface Workshop {
   readonly files: FileStore;
   readonly sandbox: Sandbox;
   readonly egress: Egress;
+  /** One that keeps so much, in a folder that all of them share. */
+  cacheOf(maxBytes: number): CompileCache;
+  readonly compiler: Compiler;
   readonly shell: InstalledRuntime;
   /** Puts a shell script's files in place and gives the job that runs it. */
   prepare(script: string, options?: PrepareOptions): Promise<NewJob>;
@@ -28,8 +35,11 @@ export interface Workshop {
 
 export interface PrepareOptions {
   readonly spec?: Partial<ResolvedSpec>;
+  /** Code files beside the script. */
+  readonly code?: Readonly<Record<string, string>>;
   readonly inputs?: Readonly<Record<string, string>>;
   readonly runtime?: RuntimeChoice;
+  readonly keyId?: string | null;
 }
 
 const SHELL: InstalledRuntime = {
@@ -40,7 +50,7 @@ const SHELL: InstalledRuntime = {
   binary: "/bin/sh",
   mounts: [],
   memoryLimit: "address_space",
-  argv: (entry, args) => ["/bin/sh", entry, ...args],
+  argv: ({ entry, args }) => ["/bin/sh", entry, ...args],
   env: (jobEnv) => jobEnv,
 };
 
@@ -68,21 +78,30 @@ export async function openWorkshop(): Promise<Workshop> {
   const runtimeDir = await mkdtemp(join(tmpdir(), "job-runner-guests-"));
   const files = await openLocalFiles(join(directory, "jobs"), { inlineBytes: 0, minFreeBytes: 0 });
   const store = await openSqliteStore({ path: join(directory, "jobs", "jobs.sqlite") });
+  const sandbox = createBubblewrap({ uids: { first: 20_001, last: 20_100 }, runtimeDir });
+  const cacheOf = (maxBytes: number) =>
+    openLocalCompileCache(join(directory, "jobs", ".compiled"), { maxBytes, minFreeBytes: 0 });
   return {
     store,
     files,
-    sandbox: createBubblewrap({ uids: { first: 20_001, last: 20_100 }, runtimeDir }),
+    sandbox,
+    cacheOf,
+    compiler: createCompiler({ sandbox, cache: cacheOf(64 * MIB), timeoutSec: 20 }),
     egress: createLocalEgress({ directory: runtimeDir, extraAddresses: [] }),
     shell: SHELL,
-    async prepare(script, { spec = {}, inputs = {}, runtime = SHELL } = {}) {
+    async prepare(
+      script,
+      { spec = {}, code = {}, inputs = {}, runtime = SHELL, keyId = null } = {},
+    ) {
       const id = crypto.randomUUID();
       const upload = await files.beginUpload(id);
       const added: InputFile[] = [];
-      for (const [path, text] of Object.entries({ "main.sh": script, ...inputs }))
+      const all = { "main.sh": script, ...code, ...inputs };
+      for (const [path, text] of Object.entries(all))
         added.push(
           await upload.add({
             path,
-            role: path === "main.sh" ? "code" : "input",
+            role: path in inputs ? "input" : "code",
             bytes: new Blob([text]).stream(),
           }),
         );
@@ -90,7 +109,7 @@ export async function openWorkshop(): Promise<Workshop> {
       await upload.confirm();
       return {
         id,
-        keyId: null,
+        keyId,
         spec: { ...SPEC, ...spec },
         files: added,
         runtime: { name: runtime.name, version: runtime.version },

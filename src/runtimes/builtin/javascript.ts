@@ -19,7 +19,10 @@ const VERSION_SOURCE = (expression: string) => `console.log(${expression});\n`;
 const NODE_WAITING_THREADS = 10;
 
 export const node: Language = {
+  name: "node",
+  hint: "apt-get install nodejs",
   extensions: [".js", ".mjs", ".cjs"],
+  spareExtensions: (version) => (stripsTypes(version) ? [".ts", ".mts", ".cts"] : []),
   defaultAliases: [],
   trial: () => ({ entry: "trial.mjs", source: VERSION_SOURCE("process.versions.node") }),
   candidates: (places) =>
@@ -35,7 +38,7 @@ export const node: Language = {
       binary,
       mounts: [...binaryMount(binary), { hostPath: support }],
       memoryLimit: "data",
-      argv: (entry, args) => [binary, asPath(entry), ...args],
+      argv: ({ entry, args }) => [binary, asPath(entry), ...args],
       env: (jobEnv) => jobEnv,
       waitingThreads: NODE_WAITING_THREADS,
       interpreterFor: ({ entry, env, files }) =>
@@ -51,6 +54,12 @@ export const node: Language = {
   },
 };
 
+/** Whether a version of node runs TypeScript without being asked to (nodejs.org/api/typescript.html, its history). */
+export function stripsTypes(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18);
+}
+
 /** Seen: bun 1.4 does not start with a data segment of 260 MiB, and does with 270; deno 2.9 with 550, not with 540. */
 const BUN_RESERVE_BYTES = 256 * MIB;
 const DENO_RESERVE_BYTES = 512 * MIB;
@@ -60,8 +69,10 @@ const DENO_RESERVE_BYTES = 512 * MIB;
  * time that it loads a module ahead it has already looked for tsconfig.json, bunfig.toml, .env and node_modules.
  */
 export const bun: Language = {
+  name: "bun",
+  hint: "npm install -g bun",
   extensions: [".ts", ".tsx", ".jsx", ".mts", ".cts", ".js", ".mjs", ".cjs"],
-  defaultAliases: [],
+  defaultAliases: ["typescript"],
   trial: () => ({ entry: "trial.ts", source: VERSION_SOURCE("Bun.version as string") }),
   candidates: (places) =>
     candidates(places, "bun", [".local/share/mise/installs/bun", ".asdf/installs/bun"]),
@@ -71,13 +82,15 @@ export const bun: Language = {
     mounts: binaryMount(binary),
     memoryLimit: "data",
     memoryReserveBytes: BUN_RESERVE_BYTES,
-    argv: (entry, args) => [binary, asPath(entry), ...args],
+    argv: ({ entry, args }) => [binary, asPath(entry), ...args],
     // Its transpiler's cache lies under HOME, which is where artifacts come from.
     env: (jobEnv) => ({ BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", ...jobEnv }),
   }),
 };
 
 export const deno: Language = {
+  name: "deno",
+  hint: "unzip a release of https://github.com/denoland/deno into /usr/local/bin",
   extensions: [".ts", ".tsx", ".jsx", ".mts", ".js", ".mjs"],
   defaultAliases: [],
   trial: () => ({ entry: "trial.ts", source: VERSION_SOURCE("Deno.version.deno as string") }),
@@ -90,7 +103,8 @@ export const deno: Language = {
     memoryLimit: "data",
     memoryReserveBytes: DENO_RESERVE_BYTES,
     // The sandbox is the wall; a prompt for a permission would wait for nobody.
-    argv: (entry, args) => [binary, "run", "--allow-all", "--no-prompt", asPath(entry), ...args],
+    argv: ({ entry, args }) =>
+      [[binary, "run", "--allow-all", "--no-prompt"], asPath(entry), args].flat(),
     env: (jobEnv) => ({ DENO_DIR: "/tmp/.deno", DENO_NO_UPDATE_CHECK: "1", ...jobEnv }),
   }),
 };

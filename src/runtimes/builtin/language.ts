@@ -17,15 +17,12 @@ export interface Candidate {
   readonly isDefault: boolean;
 }
 
-/** A program that is run once, before any job, and whose first line of output is the runtime's version. */
-interface Trial {
-  readonly entry: string;
-  readonly source: string;
-  readonly args?: readonly string[];
-}
-
 /** A language as one file of builtin/ knows it. */
 export interface Language {
+  /** What users call it; a name or an alias of its default runtime. */
+  readonly name: string;
+  /** A command that gets it onto this machine. */
+  readonly hint: string;
   /** Possible programs, best first. Only looks; runs nothing. */
   candidates(places: HostPlaces): Promise<readonly Candidate[]>;
   trial(supportDirectory: string): Trial;
@@ -42,6 +39,17 @@ export interface Language {
     supportDirectory: string,
   ): Omit<InstalledRuntime, "version" | "aliases" | "extensions"> | null;
   readonly extensions: readonly string[];
+  /** Extensions that a version of it can run as well, and is chosen for where nothing else here is. */
+  readonly spareExtensions?: (version: string) => readonly string[];
   /** Names that the default one of this language has beside its own. */
   readonly defaultAliases: readonly string[];
+}
+
+/** A program that is run once, before any job, and whose first line of output is the runtime's version. */
+export interface Trial {
+  readonly entry: string;
+  readonly source: string;
+  readonly args?: readonly string[];
+  /** What is run as the compiler would be, where to compile the program and run it takes seconds, or tells no version. */
+  readonly argv?: (binary: string) => readonly string[];
 }

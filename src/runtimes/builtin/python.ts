@@ -27,6 +27,8 @@ except Exception as error:
 
 /** CPython 3: every minor version is a runtime of its own. */
 export const python: Language = {
+  name: "python",
+  hint: "apt-get install python3",
   extensions: [".py"],
   defaultAliases: ["python3", "python"],
   trial: (supportDirectory) => ({
@@ -37,7 +39,7 @@ export const python: Language = {
   keep: keepCompiled,
   candidates,
   describe({ binary, name }, supportDirectory) {
-    const mounts = installationMounts(binary);
+    const mounts = pythonMounts(binary);
     if (mounts === null) return null;
     const site = supportPath(supportDirectory, "python");
     const argv = (entry: string, args: readonly string[]) => [binary, asGiven(entry), ...args];
@@ -52,7 +54,7 @@ export const python: Language = {
       binary,
       mounts: [...mounts, { hostPath: site }],
       memoryLimit: "address_space",
-      argv,
+      argv: ({ entry, args }) => argv(entry, args),
       env,
       // What else it could not honour job_runner_wait.py sees for itself.
       interpreterFor: ({ entry, env: jobEnv }) =>
@@ -74,7 +76,7 @@ function isSource(entry: string): boolean {
  * not the prefix itself, which may well be a directory with other people's files beside `bin`. Nothing for what every
  * guest sees anyway; null where there is no such installation.
  */
-export function installationMounts(binary: string): readonly ReadOnlyMount[] | null {
+export function pythonMounts(binary: string): readonly ReadOnlyMount[] | null {
   if (isOfSystem(binary)) return [];
   const library = join(dirname(dirname(binary)), "lib");
   const modules = join(library, basename(binary));

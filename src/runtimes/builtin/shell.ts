@@ -5,6 +5,7 @@ import type { Language } from "./language.ts";
 
 export const bash: Language = shell({
   name: "bash",
+  hint: "apt-get install bash",
   realName: /^bash$/,
   extensions: [".sh", ".bash"],
   version: 'echo "${BASH_VERSION%%(*}"\n',
@@ -13,6 +14,7 @@ export const bash: Language = shell({
 /** Whatever the system has as /bin/sh. It cannot tell a version, so that its real name stands for it, e.g. `dash`. */
 export const sh: Language = shell({
   name: "sh",
+  hint: "apt-get install dash",
   realName: /^(?:dash|ash|busybox|bash|sh|ksh\w*|mksh)$/,
   extensions: [".sh"],
   version: 'basename "$(readlink -f /bin/sh)"\n',
@@ -20,12 +22,15 @@ export const sh: Language = shell({
 
 function shell(options: {
   readonly name: string;
+  readonly hint: string;
   readonly realName: RegExp;
   readonly extensions: readonly string[];
   readonly version: string;
 }): Language {
-  const { name, extensions } = options;
+  const { name, hint, extensions } = options;
   return {
+    name,
+    hint,
     extensions,
     defaultAliases: [],
     trial: () => ({ entry: "trial.sh", source: options.version }),
@@ -46,7 +51,7 @@ function shell(options: {
       binary,
       mounts: binaryMount(binary),
       memoryLimit: "address_space",
-      argv: (entry, args) => [binary, asGiven(entry), ...args],
+      argv: ({ entry, args }) => [binary, asGiven(entry), ...args],
       env: (jobEnv) => jobEnv,
     }),
   };

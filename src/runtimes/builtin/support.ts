@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 const FILES = {
   python: ["sitecustomize.py", "job_runner_wait.py"],
   javascript: ["wait.cjs"],
+  ruby: ["print_at_once.rb"],
 } as const;
 
 /** The folder of a language, once installSupport has put it there. */

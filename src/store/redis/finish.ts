@@ -1,5 +1,5 @@
 import { endNote } from "../../jobs/job.ts";
-import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
+import { cancelledWithoutWorker, cpuMsOf, type Outcome } from "../../jobs/outcome.ts";
 import { CPU_WINDOW_MS } from "../../jobs/quotas.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest, LeaseKey } from "../store.ts";
 import { RETRY_REASON } from "../../jobs/retry.ts";
@@ -34,7 +34,7 @@ export async function finish(
       log.droppedBytes,
       lastSeq,
       markGap ? 1 : 0,
-      Math.round(outcome.usage?.cpuMs ?? 0),
+      cpuMsOf(outcome),
       CPU_WINDOW_MS,
     ],
   );

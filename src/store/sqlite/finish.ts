@@ -1,5 +1,5 @@
 import { endNote } from "../../jobs/job.ts";
-import { cancelledWithoutWorker, type Outcome } from "../../jobs/outcome.ts";
+import { cancelledWithoutWorker, cpuMsOf, type Outcome } from "../../jobs/outcome.ts";
 import type { CancelAnswer, FinishAnswer, FinishRequest } from "../store.ts";
 import { makeCallbackDue } from "./callbacks.ts";
 import { encodeEntry } from "./codec.ts";
@@ -34,8 +34,9 @@ export function finish(db: Connection, request: FinishRequest): FinishResult {
   const { outcome } = request;
   const endSeq = endJob(db, job, outcome);
   db.run("UPDATE job SET finished_by_claim = 1 WHERE n = ?", job.n);
-  if (job.key_id !== null && outcome.usage !== null)
-    countUse(db, { keyId: job.key_id, counted: "cpu_ms", amount: Math.round(outcome.usage.cpuMs) });
+  const amount = cpuMsOf(outcome);
+  if (job.key_id !== null && amount > 0)
+    countUse(db, { keyId: job.key_id, counted: "cpu_ms", amount });
   return { kind: "finished", endSeq };
 }
 

@@ -1,9 +1,15 @@
 import { expect, test } from "bun:test";
 
+import { stripsTypes } from "../../../src/runtimes/builtin/javascript.ts";
 import { useRuntimes } from "../../support/runtimes.ts";
 
 const { run, all } = useRuntimes();
 const engines = () => all().filter(({ extensions }) => extensions.includes(".mjs"));
+
+test("node runs TypeScript from the versions on that do so unasked", () => {
+  const versions = ["20.20.2", "22.17.1", "22.18.0", "23.5.0", "23.6.0", "24.0.0"];
+  expect(versions.filter(stripsTypes)).toEqual(["22.18.0", "23.6.0", "24.0.0"]);
+});
 
 test("arguments arrive, and the working directory is /work", async () => {
   expect(engines().length).toBeGreaterThan(0);

@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { installationMounts } from "../../../src/runtimes/builtin/python.ts";
+import { pythonMounts } from "../../../src/runtimes/builtin/python.ts";
 
 import { Printed, textInput } from "../../support/guests.ts";
 import { DEFAULT_LIMITS } from "../../support/guests.ts";
-import { useRuntimes } from "../../support/runtimes.ts";
+import { programOf, useRuntimes } from "../../support/runtimes.ts";
 
 const { run, named, sandbox } = useRuntimes();
 const python = (source: string, more: Readonly<Record<string, string>> = {}, env = {}) =>
@@ -16,7 +16,7 @@ const python = (source: string, more: Readonly<Record<string, string>> = {}, env
 test("a line that is printed is a line that is seen", async () => {
   const runtime = named("python3");
   const guest = await sandbox.start({
-    argv: runtime.argv("main.py", []),
+    argv: runtime.argv(programOf("main.py", [])),
     env: runtime.env({}),
     stdin: new Uint8Array(0),
     inputs: [textInput("main.py", "import time\nprint('one', 1)\ntime.sleep(600)")],
@@ -92,13 +92,13 @@ test("of an installation outside /usr guests see the interpreter and its library
   for (const directory of ["bin", "lib/python3.12", "lib/other", "secrets"])
     mkdirSync(join(prefix, directory), { recursive: true });
   writeFileSync(join(prefix, "lib/libpython3.12.so.1.0"), "");
-  expect(installationMounts(join(prefix, "bin/python3.12"))).toEqual([
+  expect(pythonMounts(join(prefix, "bin/python3.12"))).toEqual([
     { hostPath: join(prefix, "bin/python3.12") },
     { hostPath: join(prefix, "lib/python3.12") },
     { hostPath: join(prefix, "lib/libpython3.12.so.1.0") },
   ]);
-  expect(installationMounts(join(prefix, "bin/python3.13"))).toBeNull();
-  expect(installationMounts(join(prefix, "secrets/python3.12"))).toBeNull();
-  expect(installationMounts("/usr/bin/python3.12")).toEqual([]);
+  expect(pythonMounts(join(prefix, "bin/python3.13"))).toBeNull();
+  expect(pythonMounts(join(prefix, "secrets/python3.12"))).toBeNull();
+  expect(pythonMounts("/usr/bin/python3.12")).toEqual([]);
   rmSync(prefix, { recursive: true });
 });

@@ -1,0 +1,185 @@
+import type { EgressGate } from "../egress/egress.ts";
+import { messageOf } from "../errors.ts";
+import type { KeptFile } from "../files/compile-cache.ts";
+import type { JobRecord } from "../jobs/job.ts";
+import { MIB } from "../jobs/limits.ts";
+import type { Artifact, Outcome } from "../jobs/outcome.ts";
+import type { InstalledRuntime } from "../runtimes/runtime.ts";
+import type { Guest, GuestExit, GuestRequest } from "../sandbox/sandbox.ts";
+import { classify } from "./classify.ts";
+import type { Executed, Execution } from "./executor.ts";
+import {
+  awaitEnd,
+  pump,
+  startGuest,
+  unlessAbandoned,
+  usageOf,
+  withinCollectDeadline,
+} from "./guest-step.ts";
+
+/**
+ * Runs a job's program, which finds what its compile step has `made` beside its files. Rejects only for an error of this
+ * service.
+ */
+export async function runProgram(
+  execution: Execution,
+  made: readonly KeptFile[],
+): Promise<Executed> {
+  const { netPolicy } = execution.job.spec;
+  const gate = netPolicy === "none" ? null : await execution.egress.open(netPolicy);
+  try {
+    const { outcome, takeDown } = await runWith(execution, made, gate);
+    const takeAllDown = async () => {
+      try {
+        await takeDown();
+      } finally {
+        await gate?.close();
+      }
+    };
+    return { outcome, takeDown: takeAllDown };
+  } catch (error) {
+    await gate?.close();
+    throw error;
+  }
+}
+
+async function runWith(
+  execution: Execution,
+  made: readonly KeptFile[],
+  gate: EgressGate | null,
+): Promise<Executed> {
+  const startedAtMs = performance.now();
+  const started = await startGuest(execution.sandbox, guestRequest(execution, made, gate));
+  if (started.guest === null) return { outcome: started.outcome, takeDown: async () => undefined };
+  const { guest } = started;
+  execution.onStarted();
+  const outcome = await unlessAbandoned(guest, execution, () =>
+    attend(execution, guest, { made, startedAtMs }),
+  );
+  const isAbandoned = execution.abandoned.aborted;
+  return { outcome: isAbandoned ? null : outcome, takeDown: () => guest.destroy() };
+}
+
+function guestRequest(
+  { job, runtime, files, slot }: Execution,
+  made: readonly KeptFile[],
+  gate: EgressGate | null,
+): GuestRequest {
+  const { spec, traceparent } = job;
+  // The name by which tracing libraries find it: opentelemetry.io/docs/specs/otel/context/env-carriers
+  const trace = traceparent === undefined ? {} : { TRACEPARENT: traceparent };
+  const identity = { JOB_ID: job.id, JOB_ATTEMPT: String(job.epochs.length) };
+  const isExecutable = runtime.compile?.makesProgram === true;
+  return {
+    argv: runtime.argv({
+      entry: spec.entry,
+      args: spec.args,
+      made: made.map(({ path }) => path),
+      memoryBytes: spec.limits.memoryBytes,
+    }),
+    env: runtime.env({ ...trace, ...spec.env, ...identity }),
+    stdin: new TextEncoder().encode(spec.stdin),
+    inputs: [
+      ...job.files.map((file) => ({
+        path: file.path,
+        sizeBytes: file.sizeBytes,
+        bytes: () => files.readInput(job.id, file),
+      })),
+      ...made.map((file) => ({ ...file, isExecutable })),
+    ],
+    mounts: runtime.mounts,
+    limits: spec.limits,
+    memoryLimit: runtime.memoryLimit,
+    memoryReserveBytes: runtime.memoryReserveBytes ?? 0,
+    ...interpreterOf(job, runtime),
+    ...(gate === null ? {} : { proxySocket: gate.socketPath }),
+    slot,
+  };
+}
+
+/** With less memory than this a job is better off without what an interpreter has loaded ahead. */
+const MIN_AHEAD_BYTES = 128 * MIB;
+
+function interpreterOf(
+  { spec, files }: JobRecord,
+  runtime: InstalledRuntime,
+): Pick<GuestRequest, "interpreter"> {
+  if (spec.limits.memoryBytes < MIN_AHEAD_BYTES) return {};
+  if (spec.limits.processes < (runtime.waitingThreads ?? 1)) return {};
+  const { entry, env } = spec;
+  const paths = files.map(({ path }) => path);
+  const interpreter = runtime.interpreterFor?.({ entry, env, files: paths }) ?? null;
+  return interpreter === null ? {} : { interpreter };
+}
+
+async function attend(
+  execution: Execution,
+  guest: Guest,
+  { made, startedAtMs }: { readonly made: readonly KeptFile[]; readonly startedAtMs: number },
+): Promise<Outcome> {
+  const { job, log, cancelled } = execution;
+  const output = Promise.all([
+    pump(guest.stdout, "stdout", log),
+    pump(guest.stderr, "stderr", log),
+  ]);
+  // Awaited below; a pipe that fails before that is no unhandled error.
+  output.catch(() => undefined);
+  const { timeoutMs, limits } = job.spec;
+  const { exit, stopped } = await awaitEnd(guest, { timeoutMs, cancelled });
+  const usage = usageOf(exit, startedAtMs);
+  const inputs = new Map([...job.files, ...made].map(({ path, sha256 }) => [path, sha256]));
+  // Together: the pipes end no later than the sandbox does, and the sandbox ends once its files are out.
+  const [collected] = await Promise.all([
+    collectArtifacts(execution, { guest, exit, inputs }),
+    output,
+  ]);
+  const verdict = classify({ exit, stopped, failure: guest.failure(), limits });
+  const broken = collected.error !== null && verdict.status === "succeeded";
+  return {
+    ...verdict,
+    ...(broken ? ({ status: "failed", reason: "sandbox_error" } as const) : {}),
+    error: verdict.error ?? collected.error,
+    oom: exit?.oom ?? null,
+    usage,
+    artifacts: collected.artifacts,
+    warnings: guest.warnings(),
+  };
+}
+
+interface Collected {
+  readonly artifacts: readonly Artifact[];
+  readonly error: string | null;
+}
+
+interface Collection {
+  readonly guest: Guest;
+  readonly exit: GuestExit | null;
+  /** The hash of each file that the run was given, by path. */
+  readonly inputs: ReadonlyMap<string, string>;
+}
+
+/** Keeps the files that the run created or changed. A file with an input's path and content is neither. */
+async function collectArtifacts(
+  { job, files }: Execution,
+  { guest, exit, inputs }: Collection,
+): Promise<Collected> {
+  const artifacts: Artifact[] = [];
+  if (exit === null) return { artifacts, error: null };
+  const writer = files.artifactWriter(job.id, job.epoch);
+  try {
+    await withinCollectDeadline(guest, async () => {
+      for await (const { path, bytes } of guest.outputs()) {
+        const unlessHash = inputs.get(path);
+        const artifact = await writer.add({
+          path,
+          bytes,
+          ...(unlessHash === undefined ? {} : { unlessHash }),
+        });
+        if (artifact !== null) artifacts.push(artifact);
+      }
+    });
+    return { artifacts, error: null };
+  } catch (error) {
+    return { artifacts, error: `Not every artifact was kept: ${messageOf(error)}` };
+  }
+}

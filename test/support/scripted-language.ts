@@ -1,0 +1,131 @@
+import { afterAll, beforeAll } from "bun:test";
+
+import { createCompiler } from "../../src/executor/compile.ts";
+import { execute } from "../../src/executor/execute.ts";
+import type { Compiler, LogSink } from "../../src/executor/executor.ts";
+import { MIB } from "../../src/jobs/limits.ts";
+import type { StreamName } from "../../src/jobs/log-entry.ts";
+import type { CompileBase, InstalledRuntime } from "../../src/runtimes/runtime.ts";
+import type { GuestRequest, Sandbox } from "../../src/sandbox/sandbox.ts";
+import { overridden } from "./overridden.ts";
+import { openWorkshop, type PrepareOptions, type Workshop } from "./workshop.ts";
+
+/*
+ * A language whose compiler is a script among a job's own code files, so that each test says what the compiler does. It is
+ * called with the folder for what it makes, and what it makes is to be called "program".
+ */
+
+/** Makes a program that runs the job's main.sh. */
+export const MAKE = `printf '#!/bin/sh\\n. ./main.sh\\n' > "$1/program"\n`;
+
+/** A line that makes a compiler unlike any other. */
+export const unique = () => `: ${crypto.randomUUID()}\n`;
+
+const TIMEOUT_SEC = 20;
+const CACHE_BYTES = 64 * MIB;
+
+interface RunOptions extends PrepareOptions {
+  /** main.sh. */
+  readonly program?: string;
+  readonly base?: CompileBase;
+  readonly compiler?: Compiler;
+}
+
+/** A way to run jobs of that language, each test file's own. */
+export function useScriptedLanguage() {
+  let workshop: Workshop;
+  let sandbox: Sandbox;
+  const requests: GuestRequest[] = [];
+  beforeAll(async () => {
+    workshop = await openWorkshop();
+    sandbox = overridden(workshop.sandbox, {
+      start: (request) => {
+        requests.push(request);
+        return workshop.sandbox.start(request);
+      },
+    });
+  });
+  afterAll(() => workshop.close());
+
+  const compilerWith = ({ timeoutSec = TIMEOUT_SEC, cacheBytes = CACHE_BYTES } = {}) =>
+    createCompiler({ sandbox, cache: workshop.cacheOf(cacheBytes), timeoutSec });
+
+  /** Runs a job whose compiler is `script`. */
+  async function run(script: string, options: RunOptions = {}) {
+    const { program = "echo ran", base, compiler = compilerWith(), ...prepared } = options;
+    const code = { "compile.sh": script, ...prepared.code };
+    await workshop.store.submit(await workshop.prepare(program, { ...prepared, code }));
+    const job = await workshop.store.claim({ owner: "test", slot: 0, token: crypto.randomUUID() });
+    if (job === null) throw new Error("Nothing to claim");
+    const log = new Printed();
+    const cancelled = new AbortController();
+    const abandoned = new AbortController();
+    let starts = 0;
+    const executed = execute({
+      job,
+      slot: 0,
+      runtime: scripted(workshop.shell, base),
+      sandbox,
+      egress: workshop.egress,
+      compiler,
+      files: workshop.files,
+      log,
+      cancelled: cancelled.signal,
+      abandoned: abandoned.signal,
+      onStarted: () => starts++,
+    });
+    const outcome = executed.then(async ({ outcome: ended, takeDown }) => {
+      await takeDown();
+      return ended;
+    });
+    return { outcome, log, cancelled, abandoned, starts: () => starts };
+  }
+
+  return {
+    /** What every guest was started with, in order. */
+    requests,
+    compilerWith,
+    run,
+    /** Runs a job to its end. */
+    async finished(script: string, options: RunOptions = {}) {
+      const { outcome, log } = await run(script, options);
+      return { outcome: await outcome, ...log.text };
+    },
+  };
+}
+
+function scripted(shell: InstalledRuntime, base: CompileBase | undefined): InstalledRuntime {
+  return {
+    ...shell,
+    name: "scripted",
+    argv: ({ made, args }) => [`./${made.find((path) => path.endsWith("/program"))}`, ...args],
+    compile: {
+      argv: ({ folder }) => ["/bin/sh", "./compile.sh", folder],
+      env: { COMPILER: "1" },
+      memoryLimit: "address_space",
+      needs: { memoryBytes: 64 * MIB, processes: 16, diskBytes: 8 * MIB },
+      helpers: { helper: "helping" },
+      makesProgram: true,
+      ...(base === undefined ? {} : { base }),
+    },
+  };
+}
+
+/** Keeps what is printed, and tells when some of it has come. */
+class Printed implements LogSink {
+  readonly text = { stdout: "", stderr: "", compiler: "" };
+  #waiting: { readonly part: string; readonly resolve: () => void }[] = [];
+
+  async write(stream: StreamName, bytes: Uint8Array): Promise<void> {
+    this.text[stream] += Buffer.from(bytes).toString();
+    for (const { part, resolve } of this.#waiting) if (this.text[stream].includes(part)) resolve();
+  }
+
+  endStream(): void {}
+
+  until(part: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ part, resolve });
+    return promise;
+  }
+}
