@@ -86,6 +86,7 @@ describe.each(SET_UPS)("in $name", (setUp) => {
       WORKER_CONCURRENCY: String(SLOTS),
       SANDBOX_UIDS: GUEST_UIDS.join("-"),
       BAIT_SECRET: baits.secret,
+      COMPILE_TIMEOUT_SEC: "5",
     });
     const { url, dataDir } = installed.service;
     const env = { ...baits.env, SERVICE_PORT: new URL(url).port, DATA_DIR: dataDir };
@@ -293,7 +294,7 @@ async function judge(program: HostileProgram, id: string, world: World): Promise
     printed,
   };
   // Whatever became of it: it ran once, nothing of ours broke, and it got hold of no secret.
-  expect(ended).toMatchObject({ attempt: 1, error: null });
+  expect(ended).toMatchObject({ attempt: 1, error: reason === "compile_error" ? error : null });
   expect(ended.printed).not.toContain(world.baits.secret);
   await program.expect(ended, world);
 }

@@ -1,6 +1,7 @@
 import { artifactNames } from "./artifact-names.ts";
 import { artifacts } from "./artifacts.ts";
 import { calls } from "./calls.ts";
+import { compilers } from "./compilers.ts";
 import { disk } from "./disk.ts";
 import type { Theme } from "./hostile-program.ts";
 import { kernel } from "./kernel.ts";
@@ -22,6 +23,7 @@ export const CORPUS: readonly Theme[] = [
   secrets,
   network,
   kernel,
+  compilers,
   artifacts,
   artifactNames,
   uploads,
