@@ -90,7 +90,9 @@ export function sandboxContract(driver: string, harness: SandboxHarness): void {
           limits: { ...DEFAULT_LIMITS, cpuSec: 1 },
         });
         expect(exit).toMatchObject({ exitCode: null, signalNumber: SIGXCPU });
-        expect(exit!.cpuMs).toBeGreaterThanOrEqual(900);
+        // The kernel goes by its ticks, each of which is charged to whoever runs just then (kernel/time/posix-cpu-timers.c,
+        // CPUCLOCK_PROF), and tells the exact time (sum_exec_runtime): beside others that run, the two were 14 % apart.
+        expect(exit!.cpuMs).toBeGreaterThanOrEqual(800);
         expect(exit!.cpuMs).toBeLessThan(1_500);
       });
 
