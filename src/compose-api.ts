@@ -7,6 +7,7 @@ import type { ApiPorts, ServingPorts } from "./api/ports.ts";
 import { createCallbacks } from "./callbacks/callbacks.ts";
 import type { Storage, WorkerParts } from "./compose.ts";
 import { checkExposure, type Config } from "./config.ts";
+import { isReachable } from "./egress/addresses.ts";
 import { MIB } from "./jobs/limits.ts";
 import { KEY_FILE } from "./keys/key-file.ts";
 import { openKnownKeys } from "./keys/known-keys.ts";
@@ -83,7 +84,10 @@ export function composeApiPorts(
     specs: {
       bounds: config.bounds,
       netPolicies: config.netPolicies,
-      sendsCallbacks: config.callbackSecret !== undefined,
+      callbacks:
+        config.callbackSecret === undefined
+          ? null
+          : { isReachable: (address) => isReachable(address, config.callbackExtraAddresses) },
     },
     maxQueued: config.maxQueued === 0 ? null : config.maxQueued,
     upload: { maxBytes: config.maxUploadMb * MIB, maxFiles: config.maxFiles },
@@ -92,15 +96,15 @@ export function composeApiPorts(
   };
 }
 
-/** Wires what tells clients of their jobs' ends; null where nobody is told. Nothing is started. */
+/** Wires what tells clients of their jobs' ends; nothing where nobody is told. Nothing is started. */
 export function composeCallbacks(
   { callbackSecret, callbackExtraAddresses }: Config,
   { store, metrics }: Storage,
   log: Logger,
-): Service | null {
-  if (callbackSecret === undefined) return null;
+): readonly Service[] {
+  if (callbackSecret === undefined) return [];
   const onError = createFailureReport(log);
-  return createCallbacks(store, {
+  const callbacks = createCallbacks(store, {
     secret: callbackSecret,
     extraAddresses: callbackExtraAddresses,
     view: (job) => jobView(job, null),
@@ -108,6 +112,7 @@ export function composeCallbacks(
     onError: (error) => onError("callbacks", error),
     log,
   });
+  return [callbacks];
 }
 
 function servingPorts(

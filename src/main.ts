@@ -43,8 +43,8 @@ async function run(config: Config, log: Logger): Promise<void> {
   });
   // Without a worker here somebody has to find out that those elsewhere are gone.
   const background = worker?.services ?? [composeReaper(config, storage, log)];
-  const callbacks = composeCallbacks(config, storage, log) ?? [];
-  const stopAll = await startAll([readiness.service, ...background].concat(callbacks), log);
+  const callbacks = composeCallbacks(config, storage, log);
+  const stopAll = await startAll([readiness.service, ...background, ...callbacks], log);
   log.info("listening", `Listening on ${server.url.href} (store: ${storage.store.kind})`);
 
   await untilStop(log, stopping, failed);

@@ -4,6 +4,7 @@ import { repeat, type Service } from "../lifecycle.ts";
 import type { Logger } from "../logger.ts";
 import type { DueCallback } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
+import { Lanes } from "./lanes.ts";
 import { post, type PostResult } from "./post.ts";
 import { signatureHeaders } from "./signature.ts";
 
@@ -15,8 +16,12 @@ import { signatureHeaders } from "./signature.ts";
 
 /** So often the outbox is looked into. */
 const LOOK_INTERVAL_MS = 250;
-/** Requests under way at once: one receiver that does not answer shall not keep the others waiting. */
-const MAX_UNDER_WAY = 32;
+/** So many are taken at a time, and so often one after the other where many are due: those that find no place go back. */
+const BATCH = 100;
+const BATCHES_PER_LOOK = 10;
+/** What finds no place waits for so long; where its host is silent, for as long as that may take. */
+const NO_PLACE_MS = LOOK_INTERVAL_MS;
+const SILENT_HOST_MS = 30_000;
 /** A receiver that takes longer is to answer first and work after that. */
 const ANSWER_TIMEOUT_MS = 10_000;
 /** Longer than a try takes, the store's answers included. */
@@ -26,6 +31,14 @@ const RETRY_DELAYS_SEC = [5, 30, 120, 600, 1800, 7200, 21_600, 43_200];
 /** By so much each of them is longer or shorter, so that what failed together does not come back together. */
 const JITTER = 0.2;
 const GONE = 410;
+
+/** A job's end on its way. */
+interface Told {
+  readonly job: JobRecord;
+  readonly url: URL;
+  readonly due: DueCallback;
+  readonly leave: (isAnswered: boolean) => void;
+}
 
 /** What became of a try. */
 type CallbackResult = "delivered" | "postponed" | "given_up";
@@ -49,38 +62,48 @@ export function createCallbacks(
 ): Service {
   const stopping = new AbortController();
   const { signal } = stopping;
+  const lanes = new Lanes();
   const underWay = new Set<Promise<void>>();
   let loop: Promise<void> = Promise.resolve();
 
   const look = async () => {
-    const limit = MAX_UNDER_WAY - underWay.size;
-    if (limit === 0) return;
-    for (const due of await store.takeCallbacks({ limit, visibilityMs: VISIBILITY_MS })) {
-      const run: Promise<void> = tell(due)
-        .catch(options.onError)
-        .finally(() => underWay.delete(run));
-      underWay.add(run);
+    for (let batch = 0; batch < BATCHES_PER_LOOK && !signal.aborted; batch += 1) {
+      const taken = await store.takeCallbacks({ limit: BATCH, visibilityMs: VISIBILITY_MS });
+      await Promise.all(taken.map(begin));
+      if (taken.length < BATCH) return;
     }
   };
 
-  const tell = async (due: DueCallback) => {
+  /** Resolves once it is under way, or back in the outbox. */
+  const begin = async (due: DueCallback) => {
     const job = await store.get(due.id);
     if (job === null) return;
-    const retryInMs = await attempt(job, due);
-    await store.settleCallback({ ...due, retryInMs });
+    const { keyId, spec } = job;
+    if (spec.callbackUrl === undefined) return;
+    const url = new URL(spec.callbackUrl);
+    const leave = lanes.tryEnter({ host: url.host, keyId });
+    if (leave === null) {
+      const retryInMs = lanes.isSilent(url.host) ? SILENT_HOST_MS : NO_PLACE_MS;
+      await store.settleCallback({ ...due, retryInMs, isUntried: true });
+      return;
+    }
+    const run: Promise<void> = tell({ job, url, due, leave })
+      .catch(options.onError)
+      .finally(() => underWay.delete(run));
+    underWay.add(run);
   };
 
-  /** Resolves to when it is to be tried again; null where it is not. */
-  const attempt = async (job: JobRecord, due: DueCallback): Promise<number | null> => {
-    const { callbackUrl } = job.spec;
-    if (callbackUrl === undefined) return null;
-    const url = new URL(callbackUrl);
+  const tell = async ({ job, url, due, leave }: Told) => {
     const answer = await sendTo(url, job, { ...options, signal });
-    if (signal.aborted && answer.kind === "unanswered") return 0;
+    leave(answer.kind === "answered");
+    if (signal.aborted && answer.kind === "unanswered") {
+      await store.settleCallback({ ...due, retryInMs: 0, isUntried: true });
+      return;
+    }
     const { result, retryInMs } = judge(answer, due.attempt, options.retryDelaysSec);
     options.onResult(result);
     report(options.log, { result, answer, host: url.host, due });
-    return retryInMs;
+    await store.settleCallback({ ...due, retryInMs });
   };
 
   return {
@@ -138,7 +161,9 @@ function report(
   const said = answer.kind === "answered" ? `answered with ${answer.status}` : answer.problem;
   if (result === "delivered")
     log.debug("callback_sent", `${host} was told of a job's end.`, fields);
-  else if (result === "postponed")
-    log.debug("callback_postponed", `${host} was not told of a job's end: ${said}`, fields);
-  else log.warn("callback_given_up", `${host} is not told of a job's end: ${said}`, fields);
+  else if (result === "postponed") {
+    // Its operator may have to add an address, or a certificate: once for each job is enough.
+    const level = due.attempt === 1 ? "info" : "debug";
+    log[level]("callback_postponed", `${host} was not told of a job's end: ${said}`, fields);
+  } else log.warn("callback_given_up", `${host} is not told of a job's end: ${said}`, fields);
 }

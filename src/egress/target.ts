@@ -52,7 +52,7 @@ export async function findTarget(
   if (refused !== undefined)
     throw new Refusal(
       403,
-      `${host} is at ${refused.address}, which is no public address: jobs may not reach it.`,
+      `${host === refused.address ? host : `${host} is at ${refused.address}, which`} is no public address.`,
     );
   const [first] = addresses;
   if (first === undefined) throw new Refusal(502, `${host} has no address.`);

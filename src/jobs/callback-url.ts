@@ -1,4 +1,5 @@
 import type { FieldError } from "../errors.ts";
+import { isAddress } from "./net-policy.ts";
 
 /** What is wrong with a `callback_url` that was sent, and else its one spelling. */
 export interface ResolvedCallbackUrl {
@@ -6,14 +7,23 @@ export interface ResolvedCallbackUrl {
   readonly errors: readonly FieldError[];
 }
 
-/** Checks a `callback_url`: http or https, and nothing in it that would not be sent. Whether its host can be reached is asked later. */
+/** What a server says of callbacks. */
+export interface CallbackRules {
+  /** Whether one is sent to an address, as a URL writes it without brackets; a name is judged when it is resolved. */
+  readonly isReachable: (address: string) => boolean;
+}
+
+/**
+ * Checks a `callback_url`: http or https, and nothing in it that would not be sent, nor an address to which none is sent.
+ * `rules` is null where the server sends none at all.
+ */
 export function resolveCallbackUrl(
   sent: string | undefined,
-  { sendsCallbacks }: { readonly sendsCallbacks: boolean },
+  rules: CallbackRules | null,
 ): ResolvedCallbackUrl {
   if (sent === undefined) return { errors: [] };
   const refuse = (detail: string) => ({ errors: [{ pointer: "/spec/callback_url", detail }] });
-  if (!sendsCallbacks)
+  if (rules === null)
     return refuse(
       "This server sends no callbacks, until its operator sets CALLBACK_SECRET; follow /jobs/{id}/logs/stream until `end`.",
     );
@@ -26,5 +36,10 @@ export function resolveCallbackUrl(
     );
   if (url.hash !== "") return refuse("It has a fragment (#...), which HTTP does not send.");
   if (url.port === "0") return refuse("Its port is 0.");
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  if (isAddress(host) && !rules.isReachable(host))
+    return refuse(
+      `${host} is no public address; the operator can add it to CALLBACK_EXTRA_ADDRESSES.`,
+    );
   return { url: url.href, errors: [] };
 }

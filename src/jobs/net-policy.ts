@@ -47,7 +47,8 @@ export function normalizeHost(given: string): string | null {
   return host.split(".").includes("") ? null : host;
 }
 
-function isAddress(host: string): boolean {
+/** Whether a host, in its one spelling, is an address and no name. */
+export function isAddress(host: string): boolean {
   return host.includes(":") || /^\d+(\.\d+){3}$/.test(host);
 }
 

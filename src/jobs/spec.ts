@@ -2,7 +2,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
 
 import { AppError, type FieldError } from "../errors.ts";
-import { resolveCallbackUrl } from "./callback-url.ts";
+import { type CallbackRules, resolveCallbackUrl } from "./callback-url.ts";
 import { PRIORITIES, type ResolvedSpec } from "./job.ts";
 import { type Bound, type Limits, MIB, type SpecBounds } from "./limits.ts";
 import {
@@ -108,8 +108,8 @@ export interface SpecRules {
   readonly bounds: SpecBounds;
   /** What jobs may ask for of the network. */
   readonly netPolicies: readonly NetPolicyKind[];
-  /** Whether it tells clients of their jobs' ends. */
-  readonly sendsCallbacks: boolean;
+  /** null: it tells nobody of a job's end. */
+  readonly callbacks: CallbackRules | null;
 }
 
 /** A spec with defaults filled in; the runtime is still the client's wish, to be resolved against what is installed. */
@@ -126,7 +126,7 @@ export function resolveSpec(sent: unknown, rules: SpecRules): CheckedSpec {
   if (!compiled.Check(sent)) throw invalidSpec(schemaErrors(sent));
   const entry = checkRelativePath(sent.entry);
   const netPolicy = resolveNetPolicy(sent.net_policy ?? "none", netPolicies);
-  const callback = resolveCallbackUrl(sent.callback_url, rules);
+  const callback = resolveCallbackUrl(sent.callback_url, rules.callbacks);
   const errors = [
     ...(entry.ok ? [] : [{ pointer: "/spec/entry", detail: entry.problem }]),
     ...unsupported(sent),

@@ -18,6 +18,8 @@ export interface TakeCallbacksRequest {
 export interface SettleCallbackRequest extends DueCallback {
   /** From now to the next try; null where there is none: the client was told, or is not to be told any more. */
   readonly retryInMs: number | null;
+  /** No try was made after all: it does not count as one. */
+  readonly isUntried?: boolean;
 }
 
 /** Filled by the step that ends a job with a callback_url, whichever it is. A job that is removed is told of no more. */

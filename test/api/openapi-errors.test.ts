@@ -120,7 +120,7 @@ function lowerCeiling(): Partial<ApiPorts> {
   const bound = { default: 0.5, max: 0.5 };
   const all = { memoryMb: bound, cpuSec: bound, processes: bound, diskMb: bound, outputMb: bound };
   return {
-    specs: { bounds: { ...all, timeoutSec: bound }, netPolicies: ["none"], sendsCallbacks: true },
+    specs: { bounds: { ...all, timeoutSec: bound }, netPolicies: ["none"], callbacks: null },
   };
 }
 

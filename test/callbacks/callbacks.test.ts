@@ -130,22 +130,28 @@ test("an address that is not public is not told", async () => {
   expect(told.received).toEqual([]);
 });
 
-test("a slow receiver does not keep the others waiting", async () => {
-  const answer = Promise.withResolvers<Response>();
-  const slow = receiver(() => answer.promise);
+test("a receiver that does not answer does not keep the others waiting, however many jobs it is to hear of", async () => {
+  const speaking = Promise.withResolvers<void>();
+  const mute = receiver(() => speaking.promise.then(() => new Response("at last")));
   const quick = receiver();
-  await endedJob(slow.url);
-  const told: (() => void)[] = [];
-  const untilTold = () => new Promise<void>((resolve) => told.push(resolve));
-  await start(workshop.store, { onResult: () => told.shift()?.() });
-  await slow.nth(1);
-  const quickTold = untilTold();
-  await endedJob(quick.url);
-  await quickTold;
-  expect(quick.received).toHaveLength(1);
-  const slowTold = untilTold();
-  answer.resolve(new Response("at last"));
-  await slowTold;
+  const muted = await Promise.all(Array.from({ length: 150 }, () => endedJob(mute.url)));
+  const id = await endedJob(quick.url);
+  const results: string[] = [];
+  const allTold = Promise.withResolvers<void>();
+  await start(workshop.store, {
+    onResult: (result) => {
+      results.push(result);
+      if (results.length === muted.length + 1) allTold.resolve();
+    },
+  });
+  // While not one of the others is answered.
+  expect((await quick.nth(1)).id).toBe(id);
+  expect(mute.received.length).toBeLessThan(muted.length);
+  speaking.resolve();
+  await allTold.promise;
+  expect(new Set(results)).toEqual(new Set(["delivered"]));
+  expect(new Set(mute.received.map((each) => each.id))).toEqual(new Set(muted));
+  expect(mute.received).toHaveLength(muted.length);
 });
 
 test("a try that is cut off by the end of the process is made by the next one", async () => {

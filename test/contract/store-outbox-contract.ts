@@ -105,6 +105,15 @@ export function outboxContract(harness: StoreHarness): void {
     expect(await take()).toEqual([]);
   });
 
+  test("a try that was not made does not count", async () => {
+    const id = await finishOne();
+    await take();
+    await store.settleCallback({ id, attempt: 1, retryInMs: 0, isUntried: true });
+    expect(await take()).toEqual([{ id, attempt: 1 }]);
+    await store.settleCallback({ id, attempt: 1, retryInMs: 0 });
+    expect(await take()).toEqual([{ id, attempt: 2 }]);
+  });
+
   test("no more are taken than asked for, those that wait longest first", async () => {
     const [first, second] = [await finishOne(), await finishOne()];
     // Due at different times, whatever the clock's grain.

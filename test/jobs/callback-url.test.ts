@@ -3,7 +3,10 @@ import { expect, test } from "bun:test";
 import { resolveCallbackUrl } from "../../src/jobs/callback-url.ts";
 
 const resolve = (sent: string | undefined, sendsCallbacks = true) =>
-  resolveCallbackUrl(sent, { sendsCallbacks });
+  resolveCallbackUrl(
+    sent,
+    sendsCallbacks ? { isReachable: (address) => ["1.2.3.4", "::1"].includes(address) } : null,
+  );
 
 test("a URL of http or https gets its one spelling", () => {
   expect(resolve("HTTPS://App.Example.com:443/ended?job=1")).toEqual({
@@ -11,6 +14,7 @@ test("a URL of http or https gets its one spelling", () => {
     errors: [],
   });
   expect(resolve("http://[::1]:8080")).toEqual({ url: "http://[::1]:8080/", errors: [] });
+  expect(resolve("http://1.2.3.4/").url).toBe("http://1.2.3.4/");
   expect(resolve(undefined)).toEqual({ errors: [] });
   expect(resolve(undefined, false)).toEqual({ errors: [] });
 });
@@ -24,6 +28,9 @@ test.each([
   ["https://user:secret@app.example.com/", "a user or a password"],
   ["https://app.example.com/#part", "a fragment"],
   ["https://app.example.com:0/", "port is 0"],
+  ["http://169.254.169.254/latest", "169.254.169.254 is no public address"],
+  ["http://0x7f.1/", "127.0.0.1 is no public address"],
+  ["http://[::ffff:10.0.0.1]/", "no public address"],
 ])("%j is refused, and it is said why", (sent, why) => {
   const { url, errors } = resolve(sent);
   expect(url).toBeUndefined();

@@ -17,7 +17,7 @@ const BOUNDS: SpecBounds = {
 const RULES: SpecRules = {
   bounds: BOUNDS,
   netPolicies: ["none", "allow"],
-  sendsCallbacks: true,
+  callbacks: null,
 };
 
 const resolve = (fields: object = {}) => resolveSpec({ entry: "main.py", ...fields }, RULES);

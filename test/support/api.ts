@@ -48,7 +48,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     streams: new OpenStreams(100, new AbortController().signal),
     metrics: () => Promise.resolve(""),
     onAnswer: () => undefined,
-    specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"], sendsCallbacks: false },
+    specs: { bounds: loadConfig({}).bounds, netPolicies: ["none"], callbacks: null },
     upload: { maxBytes: 10 * MIB, maxFiles: 10 },
     maxQueued: null,
     callers: ANYBODY,

@@ -20,11 +20,11 @@ export async function takeCallbacks(
 /** Store.settleCallback */
 export async function settleCallback(
   { data, keys }: Context,
-  { id, attempt, retryInMs }: SettleCallbackRequest,
+  { id, attempt, retryInMs, isUntried = false }: SettleCallbackRequest,
 ): Promise<void> {
   await data.script(
     "settle-callback",
     [keys.callbacks, keys.job(id)],
-    [id, attempt, retryInMs ?? ""],
+    [id, attempt, retryInMs ?? "", isUntried ? 1 : 0],
   );
 }

@@ -32,14 +32,14 @@ interface Script {
 }
 
 function readScript(name: string): string {
-  return readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), "utf8");
+  const text = readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), "utf8");
+  return text.replace(/^-- include (\w+)\.lua\n/gm, (_, included: string) => readScript(included));
 }
 
 function loadScripts(): ReadonlyMap<ScriptName, Script> {
-  const shared = readScript("shared");
   return new Map(
     NAMES.map((name) => {
-      const source = readScript(name).replace("-- include shared.lua\n", () => shared);
+      const source = readScript(name);
       return [name, { source, sha1: createHash("sha1").update(source).digest("hex") }];
     }),
   );

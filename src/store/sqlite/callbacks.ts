@@ -57,14 +57,15 @@ export function takeCallbacks(
 /** Store.settleCallback */
 export function settleCallback(
   db: Connection,
-  { id, attempt, retryInMs }: SettleCallbackRequest,
+  { id, attempt, retryInMs, isUntried = false }: SettleCallbackRequest,
 ): void {
   const ofThisTry = "n = (SELECT n FROM job WHERE id = ?) AND attempt = ?";
   if (retryInMs === null) db.run(`DELETE FROM callback WHERE ${ofThisTry}`, id, attempt);
   else
     db.run(
-      `UPDATE callback SET due_at = ? WHERE ${ofThisTry}`,
+      `UPDATE callback SET due_at = ?, attempt = ? WHERE ${ofThisTry}`,
       Date.now() + retryInMs,
+      isUntried ? attempt - 1 : attempt,
       id,
       attempt,
     );

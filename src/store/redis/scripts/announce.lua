@@ -3,11 +3,11 @@
 -- KEYS  1 workers: owner -> JSON   2 owner -> when it was last heard of
 -- ARGV  1 owner   2 JSON   3 ms after which a worker counts as silent
 -- Result: none.
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- include clock.lua
+local now = now_ms()
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[1])
-local silent = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('(%.0f', now - tonumber(ARGV[3])))
+redis.call('ZADD', KEYS[2], int(now), ARGV[1])
+local silent = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. int(now - tonumber(ARGV[3])))
 for _, owner in ipairs(silent) do
   redis.call('HDEL', KEYS[1], owner)
   redis.call('ZREM', KEYS[2], owner)

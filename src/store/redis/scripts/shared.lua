@@ -2,8 +2,8 @@
 -- Such a script is called with these keys first:
 -- KEYS  1-3 queues high, normal, low   4 running   5 wake   6 meta   7 all   8 ended
 -- A job's record and log share the hash tag of these keys, so they live in the same slot of a Cluster.
--- Epochs and times are 13-digit integers: exact as Lua numbers, but written with %.0f, since tostring rounds to 14
--- digits. Epochs are compared as strings where only equality counts.
+-- Epochs are compared as strings where only equality counts.
+-- include clock.lua
 
 local QUEUES = { high = KEYS[1], normal = KEYS[2], low = KEYS[3] }
 local RUNNING, WAKE, META, ALL, ENDED = KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -18,15 +18,6 @@ end
 local function count_use(counter, amount, window_ms)
   redis.call('INCRBY', counter, amount)
   if redis.call('PTTL', counter) < 0 then redis.call('PEXPIRE', counter, window_ms) end
-end
-
-local function int(number)
-  return string.format('%.0f', number)
-end
-
-local function now_ms()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
 -- One member however often it rings: a doorbell says that there may be work, not how much.

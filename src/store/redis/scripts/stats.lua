@@ -4,8 +4,8 @@
 -- ARGV  1 prefix of records   2 stale ids to look past at most, per queue   3 ms after which a worker counts as silent
 -- Result: {length of each queue, leases, workers, their slots, ms since the oldest queued job was submitted or -1}
 -- Which jobs wait is not known before, so the keys of their records are made here, with the shared hash tag.
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- include clock.lua
+local now = now_ms()
 
 -- The next to be claimed is at the tail, and was submitted before all others; anything but a queued job is stale there.
 local function submitted_first(queue)
@@ -23,7 +23,7 @@ for index = 1, 3 do
 end
 
 local slots = 0
-local owners = redis.call('ZRANGE', KEYS[6], string.format('%.0f', now - tonumber(ARGV[3])), '+inf', 'BYSCORE')
+local owners = redis.call('ZRANGE', KEYS[6], int(now - tonumber(ARGV[3])), '+inf', 'BYSCORE')
 for _, owner in ipairs(owners) do
   local info = redis.call('HGET', KEYS[5], owner)
   if info then slots = slots + cjson.decode(info).slots end

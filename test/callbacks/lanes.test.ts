@@ -1,0 +1,45 @@
+import { expect, test } from "bun:test";
+
+import { Lanes } from "../../src/callbacks/lanes.ts";
+
+/** Enters as often as there is room, up to a thousand times. */
+function fill(lanes: Lanes, lane: (count: number) => Parameters<Lanes["tryEnter"]>[0]) {
+  const leaves: NonNullable<ReturnType<Lanes["tryEnter"]>>[] = [];
+  for (let count = 0; count < 1_000; count += 1) {
+    const leave = lanes.tryEnter(lane(count));
+    if (leave === null) break;
+    leaves.push(leave);
+  }
+  return leaves;
+}
+
+test("a host takes its own places, a key its own, and all together those that there are", () => {
+  const lanes = new Lanes();
+  expect(fill(lanes, () => ({ host: "a.test", keyId: "first" }))).toHaveLength(32);
+  expect(fill(lanes, (count) => ({ host: `${count}.test`, keyId: "first" }))).toHaveLength(32);
+  expect(fill(lanes, (count) => ({ host: `${count}.test`, keyId: null }))).toHaveLength(64);
+  const others = fill(lanes, (count) => ({ host: `${count}.test`, keyId: `other ${count}` }));
+  expect(others).toHaveLength(128);
+});
+
+test("a place that was left is free again", () => {
+  const lanes = new Lanes();
+  const lane = { host: "a.test", keyId: null };
+  const leaves = fill(lanes, () => lane);
+  expect(lanes.tryEnter(lane)).toBeNull();
+  leaves[0]?.(true);
+  expect(fill(lanes, () => lane)).toHaveLength(1);
+});
+
+test("a host that does not answer is tried one at a time, until it does", () => {
+  const lanes = new Lanes();
+  const lane = { host: "a.test", keyId: null };
+  lanes.tryEnter(lane)?.(false);
+  expect(lanes.isSilent("a.test")).toBe(true);
+  expect(lanes.isSilent("b.test")).toBe(false);
+  const [leave, ...more] = fill(lanes, () => lane);
+  expect(more).toEqual([]);
+  leave?.(true);
+  expect(lanes.isSilent("a.test")).toBe(false);
+  expect(fill(lanes, () => lane)).toHaveLength(32);
+});
