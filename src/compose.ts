@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -75,7 +74,6 @@ export async function openStorage(
   log: Logger,
   onFatal: (error: AppError) => void,
 ): Promise<Storage> {
-  await mkdir(config.jobDataDir, { recursive: true, mode: 0o700 });
   const files = await openLocalFiles(config.jobDataDir, {
     inlineBytes: INLINE_BYTES,
     minFreeBytes: config.minFreeDiskMb * MIB,

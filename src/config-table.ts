@@ -4,10 +4,12 @@ import {
   addressRanges,
   choice,
   flag,
+  hostNames,
   idRange,
   integer,
   list,
   optionalPort,
+  origins,
   redisUrl,
   secret,
   subset,
@@ -110,11 +112,11 @@ export const VARIABLES = {
     false,
     "Listen on an address that others reach although there is no API key.",
   ),
-  allowedHosts: list(
+  allowedHosts: hostNames(
     "ALLOWED_HOSTS",
     "Host names that a server without keys answers to, beside loopback.",
   ),
-  corsOrigins: list(
+  corsOrigins: origins(
     "CORS_ORIGINS",
     "Web origins whose pages may call, such as https://app.example.com.",
   ),
@@ -140,7 +142,7 @@ export const VARIABLES = {
     "MAX_UPLOAD_MB",
     100,
     { min: 1, max: MANY },
-    "Largest body of a POST /jobs, in MiB.",
+    "Largest body of a POST /jobs, in MiB; as JSON at most 16.",
   ),
   maxFiles: integer("MAX_FILES", 1000, { min: 1, max: 100_000 }, "Most files of one job."),
   defaultTimeoutSec: integer(

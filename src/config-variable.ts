@@ -114,6 +114,36 @@ export function list(name: string, help: string): Variable<readonly string[]> {
   return { name, help, default: [], shownDefault: "", parse };
 }
 
+/** Web origins between commas, as browsers write them (RFC 6454): a scheme and a host, and nothing after that. */
+export function origins(name: string, help: string): Variable<readonly string[]> {
+  const isOrigin = (item: string) => URL.parse(item)?.origin === item;
+  return checkedList(
+    name,
+    help,
+    isOrigin,
+    "origins such as https://app.example.com, without a path",
+  );
+}
+
+/** Host names between commas, without a scheme, a port or a path. */
+export function hostNames(name: string, help: string): Variable<readonly string[]> {
+  const isHost = (item: string) => URL.parse(`http://${item}/`)?.hostname === item.toLowerCase();
+  return checkedList(name, help, isHost, "host names such as runner.example.com, without a port");
+}
+
+function checkedList(
+  name: string,
+  help: string,
+  isItem: (item: string) => boolean,
+  items: string,
+): Variable<readonly string[]> {
+  const parse = (given: string): Parsed<readonly string[]> => {
+    const value = itemsOf(given);
+    return value.every(isItem) ? { value } : { expected: `comma-separated ${items}` };
+  };
+  return { name, help, default: [], shownDefault: "", parse };
+}
+
 function itemsOf(given: string): readonly string[] {
   return given
     .split(",")

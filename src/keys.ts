@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { resolve } from "node:path";
 
 import { ConfigError, loadConfig } from "./config.ts";
 import { complain } from "./entry.ts";
@@ -26,7 +26,9 @@ async function run(command: KeyCommand, path: string): Promise<void> {
       await changeKeyFile(path, (keys) => [...keys.values(), key]);
       // The key alone on stdout, for who puts it into a file; of the rest people want to know.
       process.stdout.write(`${text}\n`);
-      complain(`The key ${key.id} may ${key.scopes.join(", ")}. It is shown this once.`);
+      complain(
+        `The key ${key.id} may ${key.scopes.join(", ")}. It is shown this once, and noted in ${path}.`,
+      );
       return;
     }
     case "revoke":
@@ -49,7 +51,7 @@ async function revoke(id: string, path: string): Promise<void> {
 async function exitCodeOf(args: readonly string[]): Promise<number> {
   try {
     const command = parseKeyCommand(args);
-    await run(command, join(loadConfig().jobDataDir, KEY_FILE));
+    await run(command, resolve(loadConfig().jobDataDir, KEY_FILE));
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) for (const problem of error.problems) complain(problem);

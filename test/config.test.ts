@@ -40,6 +40,8 @@ test("each kind of variable is read from its text", () => {
     API_KEYS: " one , two,",
     SANDBOX_UIDS: "3000-4000",
     NET_EXTRA_ADDRESSES: "10.1.0.0/16, ::1",
+    CORS_ORIGINS: "https://app.example.com, http://localhost:3000",
+    ALLOWED_HOSTS: "Runner.example.com,api",
     MAX_TIMEOUT_SEC: "90",
   });
   expect(config).toMatchObject({
@@ -54,6 +56,8 @@ test("each kind of variable is read from its text", () => {
       { address: "10.1.0.0", prefixBits: 16 },
       { address: "::1", prefixBits: 128 },
     ],
+    corsOrigins: ["https://app.example.com", "http://localhost:3000"],
+    allowedHosts: ["Runner.example.com", "api"],
     bounds: { timeoutSec: { default: 60, max: 90 } },
   });
   expect(loadConfig({ SANDBOX_REQUIRE: "seccomp, cgroup" }).sandboxRequire).toEqual([
@@ -98,6 +102,22 @@ const BAD_VALUES: readonly (readonly [name: string, value: string, expected: str
   ["SANDBOX", "docker", '"bwrap" or "none"'],
   ["REDIS_URL", "localhost:6379", "a URL such as redis://localhost:6379/0"],
   ["REDIS_URL", "http://localhost", "a URL such as redis://localhost:6379/0"],
+  ...["app.example.com", "https://app.example.com/", "https://App.example.com", "*", "null"].map(
+    (value) =>
+      [
+        "CORS_ORIGINS",
+        value,
+        "comma-separated origins such as https://app.example.com, without a path",
+      ] as const,
+  ),
+  ...["http://runner.test", "runner.test:8000", "runner.test/x", "a b"].map(
+    (value) =>
+      [
+        "ALLOWED_HOSTS",
+        value,
+        "comma-separated host names such as runner.example.com, without a port",
+      ] as const,
+  ),
   ["MAX_QUEUED", "many", "a whole number from 0 to 10000000"],
 ];
 

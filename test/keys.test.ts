@@ -19,7 +19,7 @@ test("create prints the key alone, once; list shows all but the key", async () =
   const { stdout, stderr, exitCode } = await runKeys(dir, "create", "ci", "--max-active", "10");
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(/^jr_[\da-f]{16}_[\w-]{43}\n$/);
-  expect(stderr).toContain("It is shown this once.");
+  expect(stderr).toContain("It is shown this once, and noted in /");
   const [, id = "", secret = ""] = /^jr_([\da-f]{16})_(.+)\n$/.exec(stdout) ?? [];
   const file = join(dir, "keys.json");
   expect(readFileSync(file, "utf8")).not.toContain(secret);
@@ -83,3 +83,19 @@ test("an address that others reach needs a key, which may be one of the file", a
   expect((await fetch(`${service.url.replace("0.0.0.0", "127.0.0.1")}/jobs`)).status).toBe(401);
   await service.stop();
 }, 30_000);
+
+test("a data folder that cannot be used is told in a sentence, by the command and by a server", async () => {
+  const dir = await dataDir();
+  await createKey(dir, "makes the folder");
+  const file = join(dir, "a-file");
+  writeFileSync(file, "");
+  for (const unusable of [file, join(file, "below"), "/proc/nowhere"]) {
+    const { exitCode, stderr } = await runKeys(unusable, "create", "ci");
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("JOB_DATA_DIR");
+    expect(stderr).not.toContain("    at ");
+    const refused = await startService({ dataDir: unusable }).then(String, String);
+    expect(refused).toContain("JOB_DATA_DIR");
+    expect(refused).not.toContain("    at ");
+  }
+});

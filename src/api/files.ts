@@ -9,7 +9,7 @@ import { attachmentHeaders, fileResponse, nameInPath, noFile } from "./download.
 import { findJob } from "./find-job.ts";
 import { artifactView } from "./job-view.ts";
 import type { RoutePorts } from "./ports.ts";
-import { ArtifactsQuery, SignedQuery } from "./request-schemas.ts";
+import { ArtifactsQuery, NoQuery, SignedQuery } from "./request-schemas.ts";
 
 /** The components of a path before the name: jobs, the id, files or artifacts. */
 const BEFORE_NAME = 3;
@@ -18,7 +18,9 @@ const BEFORE_NAME = 3;
 export function fileRoutes(ports: RoutePorts) {
   const query = SignedQuery;
   return new Elysia({ name: "files" })
-    .get("/jobs/:id/files/*", ({ params, request }) => sendInput(ports, params.id, request))
+    .get("/jobs/:id/files/*", ({ params, request }) => sendInput(ports, params.id, request), {
+      query: NoQuery,
+    })
     .get("/jobs/:id/artifacts", (context) => listArtifacts(ports, context.params.id, context), {
       query: ArtifactsQuery,
     })

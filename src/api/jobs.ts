@@ -7,7 +7,7 @@ import { isTerminal } from "../jobs/states.ts";
 import { describeJob, findJob } from "./find-job.ts";
 import { listedJobView } from "./job-view.ts";
 import type { RoutePorts } from "./ports.ts";
-import { JobQuery, ListQuery } from "./request-schemas.ts";
+import { JobQuery, ListQuery, NoQuery } from "./request-schemas.ts";
 import { rerun, submit } from "./submit.ts";
 import { untilEnded } from "./wait.ts";
 
@@ -16,7 +16,10 @@ const DEFAULT_PAGE = 50;
 /** Submit, look at, list, cancel, repeat and remove jobs. */
 export function jobRoutes(ports: RoutePorts) {
   return new Elysia({ name: "jobs" })
-    .post("/jobs", ({ request }) => submit(ports, request), { parse: "none" })
+    .post("/jobs", ({ request }) => submit(ports, request), {
+      parse: "none",
+      query: NoQuery,
+    })
     .get("/jobs", ({ query, request }) => listJobs(ports, { query, request }), {
       query: ListQuery,
     })
@@ -29,12 +32,15 @@ export function jobRoutes(ports: RoutePorts) {
     )
     .delete("/jobs/:id", ({ params, request }) => removeJob(ports, params.id, request), {
       parse: "none",
+      query: NoQuery,
     })
     .post("/jobs/:id/cancel", ({ params, request }) => cancel(ports, params.id, request), {
       parse: "none",
+      query: NoQuery,
     })
     .post("/jobs/:id/rerun", ({ params, request }) => rerun(ports, params.id, request), {
       parse: "none",
+      query: NoQuery,
     });
 }
 
@@ -57,11 +63,12 @@ async function getJob(
 }
 
 async function listJobs(
-  { store, callerOf }: RoutePorts,
+  ports: RoutePorts,
   { query, request }: { readonly query: Static<typeof ListQuery>; readonly request: Request },
 ): Promise<Response> {
+  const { store, callerOf } = ports;
   const { items, nextCursor } = await store.list({
-    filter: filterOf(query),
+    filter: await filterOf(ports, query),
     onlyOf: callerOf(request).onlyJobsOf,
     limit: Number(query.limit ?? DEFAULT_PAGE),
     ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
@@ -72,15 +79,24 @@ async function listJobs(
   });
 }
 
-function filterOf({ status, runtime, label }: Static<typeof ListQuery>): JobFilter {
+async function filterOf(
+  ports: RoutePorts,
+  { status, runtime, label }: Static<typeof ListQuery>,
+): Promise<JobFilter> {
   const colon = label?.indexOf(":") ?? -1;
   return {
     ...(status !== undefined && { status }),
-    ...(runtime !== undefined && { runtime }),
+    ...(runtime !== undefined && { runtime: await fullName(ports, runtime) }),
     ...(label !== undefined && {
       label: { name: label.slice(0, colon), value: label.slice(colon + 1) },
     }),
   };
+}
+
+/** What a runtime is called in the records of its jobs, where an alias of it is given. */
+async function fullName(ports: RoutePorts, name: string): Promise<string> {
+  const found = (await ports.runtimes()).list().find(({ aliases }) => aliases.includes(name));
+  return found?.name ?? name;
 }
 
 async function cancel(ports: RoutePorts, id: string, request: Request): Promise<Response> {

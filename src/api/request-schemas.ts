@@ -9,6 +9,10 @@ import { JOB_STATUSES } from "../jobs/states.ts";
 
 /** The longest that one request waits. */
 export const MAX_WAIT_SEC = 300;
+
+/** Of a route that has no parameters: one that somebody sends all the same is refused, not ignored. */
+export const NoQuery = Type.Object({}, { additionalProperties: false });
+
 export const ListQuery = Type.Object(
   {
     status: Type.Optional(Type.Union(JOB_STATUSES.map((status) => Type.Literal(status)))),

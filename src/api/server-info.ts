@@ -5,19 +5,22 @@ import type { Bound } from "../jobs/limits.ts";
 import { absentLanguages } from "../runtimes/languages.ts";
 import type { SandboxStatus } from "../sandbox/sandbox.ts";
 import type { ApiPorts } from "./ports.ts";
+import { NoQuery } from "./request-schemas.ts";
 
 /** What this server is and can do: health, runtimes. */
 export function serverInfoRoutes(ports: ApiPorts) {
   return new Elysia({ name: "server-info" })
-    .get("/health", () =>
-      Response.json({
-        status: "ok",
-        version: packageJson.version,
-        store: { kind: ports.store.kind },
-        sandbox: sandboxView(ports.sandbox()),
-      }),
-    )
-    .get("/runtimes", () => runtimes(ports));
+    .get("/health", () => health(ports), { query: NoQuery })
+    .get("/runtimes", () => runtimes(ports), { query: NoQuery });
+}
+
+function health(ports: ApiPorts): Response {
+  return Response.json({
+    status: "ok",
+    version: packageJson.version,
+    store: { kind: ports.store.kind },
+    sandbox: sandboxView(ports.sandbox()),
+  });
 }
 
 function sandboxView(status: SandboxStatus | null) {

@@ -3,11 +3,15 @@ import { Elysia } from "elysia";
 import packageJson from "../../package.json" with { type: "json" };
 import type { StoreStats } from "../store/store.ts";
 import type { ApiPorts } from "./ports.ts";
+import { NoQuery } from "./request-schemas.ts";
 
 /** The numbers of this moment. */
 export function statsRoutes(ports: ApiPorts) {
-  return new Elysia({ name: "stats" }).get("/stats", async () =>
-    Response.json(await statsView(ports), { headers: { "Cache-Control": "no-store" } }),
+  const headers = { "Cache-Control": "no-store" };
+  return new Elysia({ name: "stats" }).get(
+    "/stats",
+    async () => Response.json(await statsView(ports), { headers }),
+    { query: NoQuery },
   );
 }
 

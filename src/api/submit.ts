@@ -27,6 +27,9 @@ import { isPassing, preferredWaitSec, untilEnded } from "./wait.ts";
 /** Of each stream, in an answer that was waited for. */
 const MAX_HEAD_BYTES = 1024 * 1024;
 
+/** A sandbox that is not ready is tested again this often (runner/execution.ts). */
+const SANDBOX_RETRY_SEC = 30;
+
 /** What was asked for, as it was sent. */
 interface SentJob {
   readonly spec: unknown;
@@ -55,6 +58,11 @@ export async function submit(ports: RoutePorts, request: Request): Promise<Respo
 /** POST /jobs/{id}/rerun */
 export async function rerun(ports: RoutePorts, id: string, request: Request): Promise<Response> {
   const first = await findJob(ports, id, request);
+  if (request.headers.has("transfer-encoding") || Number(request.headers.get("content-length")) > 0)
+    throw new AppError(
+      "bad_request",
+      "A rerun takes no body: it is the same spec and the same files. Submit a job to change something.",
+    );
   return await submitReceived(ports, request, async (upload) => {
     const files: InputFile[] = [];
     for (const file of first.files) {
@@ -89,7 +97,9 @@ async function submitReceived(
     throw new AppError("draining", "The server is shutting down and takes no new jobs.");
   const sandbox = ports.sandbox();
   if (sandbox !== null && !sandbox.ready)
-    throw new AppError("sandbox_unavailable", sandbox.problems.join(" "), { retryAfterSec: 30 });
+    throw new AppError("sandbox_unavailable", sandbox.problems.join(" "), {
+      retryAfterSec: sandbox.isUntested === true ? 1 : SANDBOX_RETRY_SEC,
+    });
   const caller = ports.callerOf(request);
   const key = idempotencyKeyOf(request, caller.keyId);
   const id = randomUUID();

@@ -1,7 +1,7 @@
 import { type FileHandle, statfs } from "node:fs/promises";
 
 import { AppError } from "../errors.ts";
-import { errno } from "./job-folders.ts";
+import { errno } from "../platform/file-system.ts";
 
 /*
  * Writing to the disk that the job folders are on, which the store shares.

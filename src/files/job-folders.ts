@@ -1,6 +1,8 @@
 import { readdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
+import { errno } from "../platform/file-system.ts";
+
 /*
  * Job folders on a local disk, or on a volume that API and workers share. Those without a file are not made:
  *
@@ -56,9 +58,4 @@ export async function ignoreMissing<T>(step: Promise<T>): Promise<T | undefined>
     if (errno(error) === "ENOENT") return undefined;
     throw error;
   }
-}
-
-/** The name of a system call's error, such as ENOENT; empty for any other error. */
-export function errno(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

@@ -3,16 +3,16 @@ import { openAsBlob } from "node:fs";
 import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
-import { AppError } from "../errors.ts";
+import { AppError, messageOf } from "../errors.ts";
 import type { InputFile } from "../jobs/job.ts";
 import type { Artifact } from "../jobs/outcome.ts";
+import { errno, syncFolder } from "../platform/file-system.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
 import { checkFreeSpace, createSpaceCheck, translateDiskErrors, writeAll } from "./disk.ts";
 import type { ArtifactWriter, FileRange, FileStore, Upload } from "./file-store.ts";
 import {
   ARTIFACTS,
   discardUpload,
-  errno,
   INPUT,
   removeEmpty,
   removeJob,
@@ -45,7 +45,15 @@ interface Place extends LocalFilesOptions {
 
 /** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
 export async function openLocalFiles(root: string, limits: LocalFilesOptions): Promise<FileStore> {
-  await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new AppError(
+      "store_unavailable",
+      `The folder of the jobs (JOB_DATA_DIR) cannot be made: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
   const checkNow = () => checkFreeSpace(root, limits.minFreeBytes);
   const place = { root, ...limits, checkFreeSpace: atMostEvery(FREE_SPACE_VALID_MS, checkNow) };
   return {
@@ -158,16 +166,6 @@ function atMostEvery(intervalMs: number, step: () => Promise<void>): () => Promi
     await step();
     doneAtMs = performance.now();
   };
-}
-
-/** A rename is on disk only when its folder is. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 /** Each chunk is good until the next is asked for: one buffer serves them all. */

@@ -83,7 +83,7 @@ export const JobSpecSchema = Type.Object(
     ),
     priority: Type.Optional(Type.Union(PRIORITIES.map((priority) => Type.Literal(priority)))),
     labels: Type.Optional(
-      Type.Record(Type.String({ pattern: "^[^\\0]{1,64}$" }), Type.String({ maxLength: 256 }), {
+      Type.Record(Type.String({ pattern: "^[^\\0:]{1,64}$" }), Type.String({ maxLength: 256 }), {
         ...closed,
         maxProperties: MAX_LABELS,
       }),

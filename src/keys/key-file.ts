@@ -2,6 +2,7 @@ import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from "no
 import { dirname } from "node:path";
 
 import { messageOf } from "../errors.ts";
+import { errno, syncFolder } from "../platform/file-system.ts";
 import type { ApiKey } from "./api-key.ts";
 import { decodeKeys, encodeKeys } from "./key-records.ts";
 
@@ -25,9 +26,12 @@ export async function readKeyFile(path: string): Promise<ReadonlyMap<string, Api
     return new Map(keys.map((key) => [key.id, key]));
   } catch (error) {
     if (errno(error) === "ENOENT") return new Map();
-    throw new KeyFileError(`The API keys in ${path} cannot be read: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new KeyFileError(
+      `The API keys in JOB_DATA_DIR, ${path} cannot be read: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -58,29 +62,51 @@ export async function changeKeyFile(
   path: string,
   change: (keys: ReadonlyMap<string, ApiKey>) => readonly ApiKey[],
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeDataDirectory(dirname(path));
   const next = `${path}.next`;
   const file = await openAlone(next);
   try {
     const text = encodeKeys(change(await readKeyFile(path)));
-    await giveToOwnerOf(dirname(path), file);
-    await file.writeFile(text);
-    await file.sync();
-    await rename(next, path);
+    await unlessRefused(path, async () => {
+      await giveToOwnerOf(dirname(path), file);
+      await file.writeFile(text);
+      await file.sync();
+      await rename(next, path);
+    });
   } catch (error) {
     await unlink(next);
     throw error;
   } finally {
     await file.close();
   }
-  await syncFolder(dirname(path));
+  await unlessRefused(path, () => syncFolder(dirname(path)));
+}
+
+/** Makes JOB_DATA_DIR where it is not there. Throws KeyFileError. */
+export async function makeDataDirectory(path: string): Promise<void> {
+  await unlessRefused(path, () => mkdir(path, { recursive: true, mode: 0o700 }));
+}
+
+/** Throws KeyFileError in place of what the file system throws. */
+export async function unlessRefused<T>(path: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (errno(error) === "") throw error;
+    throw refusal(path, error);
+  }
+}
+
+function refusal(path: string, error: unknown): KeyFileError {
+  const sentence = `${path} cannot be used (is JOB_DATA_DIR the service's data folder?)`;
+  return new KeyFileError(`${sentence}: ${messageOf(error)}`, { cause: error });
 }
 
 async function openAlone(path: string): Promise<FileHandle> {
   try {
     return await open(path, "wx", 0o600);
   } catch (error) {
-    if (errno(error) !== "EEXIST") throw error;
+    if (errno(error) !== "EEXIST") throw refusal(path, error);
     throw new KeyFileError(
       `${path} is there: another command is changing the keys. If none is, remove that file and try again.`,
     );
@@ -92,18 +118,4 @@ async function giveToOwnerOf(directory: string, file: FileHandle): Promise<void>
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = await stat(directory);
   await file.chown(uid, gid);
-}
-
-/** A rename is on disk only when its folder is. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-function errno(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

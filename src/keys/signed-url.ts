@@ -1,10 +1,11 @@
 import { createHmac, randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
+import { errno } from "../platform/file-system.ts";
 import { isSameSecret } from "./api-key.ts";
-import { KeyFileError } from "./key-file.ts";
+import { KeyFileError, makeDataDirectory, unlessRefused } from "./key-file.ts";
 
 /*
  * URLs that need no key until they expire: `?expires=<Unix seconds>&signature=<HMAC-SHA-256 over path and expiry>`. They
@@ -47,14 +48,16 @@ export function createUrlSigner(secret: string): UrlSigner {
 
 /**
  * The secret in a file, which is made where there is none; of several processes that make it at a time all get the same.
- * Throws KeyFileError where the file holds something else, and what the file system throws.
+ * Throws KeyFileError where the file holds something else, or cannot be used.
  */
 export async function readOrMakeSecret(path: string): Promise<string> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeDataDirectory(dirname(path));
   const made = randomBytes(SECRET_BYTES).toString("base64url");
-  await writeFile(path, `${made}\n`, { flag: "wx", mode: 0o600 }).catch(unlessThere);
+  await unlessRefused(path, () =>
+    writeFile(path, `${made}\n`, { flag: "wx", mode: 0o600 }).catch(unlessThere),
+  );
   for (let looks = 1; ; looks += 1) {
-    const secret = (await readFile(path, "utf8")).trim();
+    const secret = (await unlessRefused(path, () => readFile(path, "utf8"))).trim();
     if (Buffer.from(secret, "base64url").length >= SECRET_BYTES) return secret;
     if (looks === MAX_LOOKS)
       throw new KeyFileError(
@@ -65,5 +68,5 @@ export async function readOrMakeSecret(path: string): Promise<string> {
 }
 
 function unlessThere(error: unknown): void {
-  if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  if (errno(error) !== "EEXIST") throw error;
 }

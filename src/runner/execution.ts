@@ -64,7 +64,8 @@ class SandboxedExecution implements Execution {
 
   constructor(parts: ExecutionParts) {
     this.#parts = parts;
-    this.#status = notReady(parts.driver, "The sandbox has not been tested yet.");
+    const problem = "The sandbox has not been tested yet.";
+    this.#status = { ...notReady(parts.driver, problem), isUntested: true };
   }
 
   status(): SandboxStatus {

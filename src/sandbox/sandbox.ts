@@ -130,6 +130,8 @@ export interface SandboxStatus {
   readonly driver: "bwrap" | "none";
   /** true when a real job ran in it and found itself contained. */
   readonly ready: boolean;
+  /** Its first test is under way, and says within a second or two whether it is. */
+  readonly isUntested?: true;
   /** What keeps it from being ready, in sentences with their remedies; for /health. */
   readonly problems: readonly string[];
   /** What is weaker than it could be, likewise. */

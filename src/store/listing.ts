@@ -28,7 +28,8 @@ export const PAGE_RECORD_BYTES = 8 * MIB;
 
 /** The answer to a cursor that no page of this driver can have given. */
 export function invalidCursor(): AppError {
-  return new AppError("invalid_query", "The cursor is not one that a page of this listing gave", {
-    fields: [{ pointer: "/cursor", detail: "Not a cursor of this listing" }],
+  const detail = "It is not one that a page of this listing gave.";
+  return new AppError("invalid_query", `/cursor: ${detail}`, {
+    fields: [{ pointer: "/cursor", detail }],
   });
 }

@@ -19,9 +19,9 @@ function wired(head: readonly string[]): BadRequest["send"] {
   };
 }
 
-const query = (path: string, pointer: string): BadRequest => ({
-  name: `GET ${path}`,
-  send: called(path),
+const query = (path: string, pointer: string, method = "GET"): BadRequest => ({
+  name: `${method} ${path}`,
+  send: called(path, { method }),
   status: 422,
   code: "invalid_query",
   pointer,
@@ -77,6 +77,20 @@ export const BAD_CALLS: readonly BadRequest[] = [
   query("/jobs/JOB/logs/stream?format=xml", "/format"),
   query("/jobs/JOB/logs/stream?attempt=-1", "/attempt"),
   query(`/jobs/JOB/logs/stream?last_event_id=${"1".repeat(101)}`, "/last_event_id"),
+  query("/jobs?wait=20", "/wait", "POST"),
+  query("/jobs/JOB?wait=1", "/wait", "DELETE"),
+  query("/jobs/JOB/cancel?now=1", "/now", "POST"),
+  query("/jobs/JOB/rerun?wait=1", "/wait", "POST"),
+  query("/jobs/JOB/files/main.py?x", "/x"),
+  query("/runtimes?name=python3", "/name"),
+  query("/health?full=1", "/full"),
+  query("/stats?x=", "/x"),
+  query("/openapi.json?v=3", "/v"),
+  refused(
+    "a rerun with a body",
+    BAD_REQUEST,
+    called("/jobs/JOB/rerun", { method: "POST", body: '{"entry":"other.py"}' }),
+  ),
   { ...missing("/jobs/JOB/logs?attempt=2"), pointer: "/attempt" },
   { ...missing("/jobs/JOB/logs/stream?attempt=999999"), pointer: "/attempt" },
 
