@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-import { jobView } from "./api/job-view.ts";
+import { callbackView } from "./api/job-view.ts";
 import { OpenStreams } from "./api/open-streams.ts";
 import type { CallerPolicy } from "./api/guard.ts";
 import type { ApiPorts, ServingPorts } from "./api/ports.ts";
@@ -107,7 +107,7 @@ export function composeCallbacks(
   const callbacks = createCallbacks(store, {
     secret: callbackSecret,
     extraAddresses: callbackExtraAddresses,
-    view: (job) => jobView(job, null),
+    view: callbackView,
     onResult: (result) => metrics.callbacks.inc({ result }),
     onError: (error) => onError("callbacks", error),
     log,

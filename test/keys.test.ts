@@ -16,7 +16,7 @@ async function dataDir(): Promise<string> {
 
 test("create prints the key alone, once; list shows all but the key", async () => {
   const dir = await dataDir();
-  const { stdout, stderr, exitCode } = await runKeys(dir, "create", "ci", "--max-active", "10");
+  const { stdout, stderr, exitCode } = await runKeys(dir, ["create", "ci", "--max-active", "10"]);
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(/^jr_[\da-f]{16}_[\w-]{43}\n$/);
   expect(stderr).toContain("It is shown this once, and noted in /");
@@ -24,7 +24,7 @@ test("create prints the key alone, once; list shows all but the key", async () =
   const file = join(dir, "keys.json");
   expect(readFileSync(file, "utf8")).not.toContain(secret);
   expect(statSync(file).mode & 0o777).toBe(0o600);
-  const { stdout: table } = await runKeys(dir, "list");
+  const { stdout: table } = await runKeys(dir, ["list"]);
   expect(table).toMatch(new RegExp(`^${id}  submit,read  10 active .* good   ci$`, "m"));
   expect(table).not.toContain(secret);
 });
@@ -33,14 +33,14 @@ test("revoke marks a key, once and for all, and knows no other", async () => {
   const dir = await dataDir();
   const key = await createKey(dir, "ci");
   const other = await createKey(dir, "other");
-  expect((await runKeys(dir, "revoke", key.id)).exitCode).toBe(0);
+  expect((await runKeys(dir, ["revoke", key.id])).exitCode).toBe(0);
   const afterFirst = readFileSync(join(dir, "keys.json"), "utf8");
-  expect((await runKeys(dir, "revoke", key.id)).exitCode).toBe(0);
+  expect((await runKeys(dir, ["revoke", key.id])).exitCode).toBe(0);
   expect(readFileSync(join(dir, "keys.json"), "utf8")).toBe(afterFirst);
-  const { stdout } = await runKeys(dir, "list");
+  const { stdout } = await runKeys(dir, ["list"]);
   expect(stdout).toMatch(new RegExp(`^${key.id} .* revoked `, "m"));
   expect(stdout).toMatch(new RegExp(`^${other.id} .* good `, "m"));
-  const unknown = await runKeys(dir, "revoke", "0".repeat(16));
+  const unknown = await runKeys(dir, ["revoke", "0".repeat(16)]);
   expect(unknown).toMatchObject({
     exitCode: 1,
     stderr: expect.stringContaining("There is no key"),
@@ -49,8 +49,8 @@ test("revoke marks a key, once and for all, and knows no other", async () => {
 
 test("what is no command is told so, and help is help", async () => {
   const dir = await dataDir();
-  expect(await runKeys(dir, "delete", "x")).toMatchObject({ exitCode: 2, stdout: "" });
-  expect(await runKeys(dir, "--help")).toMatchObject({
+  expect(await runKeys(dir, ["delete", "x"])).toMatchObject({ exitCode: 2, stdout: "" });
+  expect(await runKeys(dir, ["--help"])).toMatchObject({
     exitCode: 0,
     stdout: expect.stringContaining("revoke ID"),
   });
@@ -60,7 +60,7 @@ test("a key file that cannot be read stops the command and the start of a server
   const dir = await dataDir();
   await createKey(dir, "ci");
   writeFileSync(join(dir, "keys.json"), '{"version":1}');
-  expect(await runKeys(dir, "create", "another")).toMatchObject({
+  expect(await runKeys(dir, ["create", "another"])).toMatchObject({
     exitCode: 1,
     stdout: "",
     stderr: expect.stringContaining("keys.json cannot be read"),
@@ -90,7 +90,7 @@ test("a data folder that cannot be used is told in a sentence, by the command an
   const file = join(dir, "a-file");
   writeFileSync(file, "");
   for (const unusable of [file, join(file, "below"), "/proc/nowhere"]) {
-    const { exitCode, stderr } = await runKeys(unusable, "create", "ci");
+    const { exitCode, stderr } = await runKeys(unusable, ["create", "ci"]);
     expect(exitCode).toBe(1);
     expect(stderr).toContain("JOB_DATA_DIR");
     expect(stderr).not.toContain("    at ");

@@ -45,6 +45,16 @@ export function listedJobView(job: JobRecord) {
   return { ...view, spec };
 }
 
+/**
+ * A job as a callback tells of it: without its standard input, which may be a mebibyte, and its environment, which may hold
+ * secrets that are nothing to the receiver.
+ */
+export function callbackView(job: JobRecord) {
+  const view = listedJobView(job);
+  const { env: _left, ...spec } = view.spec;
+  return { ...view, spec };
+}
+
 export function artifactView(jobId: string, artifact: Artifact) {
   return {
     name: artifact.path,

@@ -52,7 +52,7 @@ async function getJob(
   const job = await findJob(ports, id, request);
   const timeoutMs = Number(query.wait ?? 0) * 1000;
   if (timeoutMs === 0) return Response.json(await describeJob(ports, job));
-  const leave = ports.streams.enterRequest();
+  const leave = ports.streams.enterRequest(ports.callerOf(request).keyId);
   try {
     const signal = AbortSignal.any([request.signal, ports.streams.closing]);
     const latest = await untilEnded(ports.store, job, { timeoutMs, signal });

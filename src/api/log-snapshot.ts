@@ -35,7 +35,7 @@ export async function sendSnapshot(
   if (query.tail !== undefined && query.format === "ndjson") throw noTailOfEvents();
   const job = await findJob(ports, id, request);
   const attempt = attemptOf(query.attempt, job);
-  const leave = ports.streams.enterRequest();
+  const leave = ports.streams.enterRequest(ports.callerOf(request).keyId);
   try {
     const snapshot = await openSnapshot(ports.store, job, attempt);
     if (query.format === "ndjson")

@@ -53,7 +53,7 @@ async function stream(
   );
   // The answer that makes an EventSource stop (WHATWG HTML, "Server-sent events": 204 fails the connection for good).
   if (steps === FINISHED) return new Response(null, { status: 204 });
-  ports.streams.enter(stop);
+  ports.streams.enter(stop, ports.callerOf(request).keyId);
   const log = ports.logOf(request);
   return new Response(
     new ReadableStream(new StreamSource(steps, { id, stop, log, streams: ports.streams })),

@@ -4,11 +4,11 @@ import { AppError, messageOf } from "../errors.ts";
 import type { Upload } from "../files/file-store.ts";
 import type { InputFile, JobRecord, NewJob } from "../jobs/job.ts";
 import { diskBytesOf } from "../jobs/limits.ts";
-import type { SubmitLimits } from "../jobs/quotas.ts";
+import { limitReached, reachedLimit, type SubmitLimits } from "../jobs/quotas.ts";
 import { resolveSpec } from "../jobs/spec.ts";
 import { isTerminal } from "../jobs/states.ts";
 import { readTraceparent } from "../jobs/trace-context.ts";
-import { mayCall } from "../keys/caller.ts";
+import { type Caller, mayCall } from "../keys/caller.ts";
 import { readHeads } from "../logs/heads.ts";
 import { openSnapshot } from "../logs/snapshot.ts";
 import type { SubmitKey } from "../store/store.ts";
@@ -65,10 +65,7 @@ export async function rerun(ports: RoutePorts, id: string, request: Request): Pr
     );
   return await submitReceived(ports, request, async (upload) => {
     const files: InputFile[] = [];
-    for (const file of first.files) {
-      const bytes = ports.files.readInput(id, file);
-      files.push(await upload.add({ path: file.path, role: file.role, bytes }));
-    }
+    for (const file of first.files) files.push(await upload.addAgain(id, file));
     return { spec: specView(first.spec), files };
   });
 }
@@ -102,6 +99,8 @@ async function submitReceived(
     });
   const caller = ports.callerOf(request);
   const key = idempotencyKeyOf(request, caller.keyId);
+  // A submit that is repeated uses nothing: what is known of it is asked with the body.
+  if (key === null) await checkQuotas(ports, caller);
   const id = randomUUID();
   const upload = await ports.files.beginUpload(id);
   const traceparent = readTraceparent(request.headers.get("traceparent"));
@@ -118,6 +117,17 @@ async function submitReceived(
     log.error("step_failed", `The files of the upload stayed: ${messageOf(error)}`, { error });
   });
   return await answer(ports, request, { job, isReplay });
+}
+
+/**
+ * Refuses a submit past a quota before its body is taken in. Others may come between: what counts is asked again in the step
+ * that stores the job.
+ */
+async function checkQuotas({ store }: ApiPorts, { keyId, quotas }: Caller): Promise<void> {
+  if (keyId === null || Object.values(quotas).every((quota) => quota === null)) return;
+  const limits = { ...quotas, maxQueued: null };
+  const reached = reachedLimit(limits, { ...(await store.keyUse(keyId)), queued: 0 });
+  if (reached !== null) throw limitReached(limits, reached);
 }
 
 /** Resolves to the job's record, which is that of an earlier one where its key was sent before. */
@@ -238,13 +248,13 @@ async function answer(
 
 /** null where the job has not ended in time, or that cannot be told: it is stored all the same. */
 async function endedView(
-  ports: ApiPorts,
+  ports: RoutePorts,
   request: Request,
   { job, waitSec }: { readonly job: JobRecord; readonly waitSec: number },
 ) {
   const { store } = ports;
   const signal = AbortSignal.any([request.signal, ports.streams.closing]);
-  const leave = ports.streams.tryEnterRequest();
+  const leave = ports.streams.tryEnterRequest(ports.callerOf(request).keyId);
   if (leave === null) return null;
   try {
     const ended = await untilEnded(store, job, { timeoutMs: waitSec * 1000, signal });

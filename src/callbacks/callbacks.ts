@@ -6,7 +6,7 @@ import type { DueCallback } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
 import { Lanes } from "./lanes.ts";
 import { post, type PostResult } from "./post.ts";
-import { signatureHeaders } from "./signature.ts";
+import { secretOfKey, signatureHeaders } from "./signature.ts";
 
 /*
  * Tells clients that their jobs have ended. What is to be told stands in the store's outbox, where the step that ended the
@@ -124,7 +124,8 @@ async function sendTo(
   job: JobRecord,
   options: CallbacksOptions & { readonly signal: AbortSignal },
 ): Promise<PostResult> {
-  const { secret, extraAddresses, signal } = options;
+  const { extraAddresses, signal } = options;
+  const secret = job.keyId === null ? options.secret : secretOfKey(options.secret, job.keyId);
   const body = JSON.stringify(options.view(job));
   const signed = signatureHeaders(secret, { id: job.id, sentAtMs: Date.now(), body });
   const headers = { "content-type": "application/json", "user-agent": "job-runner", ...signed };

@@ -5,6 +5,19 @@ import { createHmac } from "node:crypto";
  * that checks them in every language.
  */
 
+/**
+ * The secret that the callbacks of one API key's jobs are signed with: HMAC-SHA256 of the key's id. So a receiver that trusts one
+ * key is not told anything by another, whose callbacks go wherever its holder says.
+ */
+export function secretOfKey(secret: Uint8Array, keyId: string): Uint8Array {
+  return createHmac("sha256", secret).update(keyId).digest();
+}
+
+/** As Standard Webhooks writes a secret. */
+export function secretText(secret: Uint8Array): string {
+  return `whsec_${Buffer.from(secret).toString("base64")}`;
+}
+
 /** What is signed. */
 export interface SignedMessage {
   /** The same in every try: a receiver knows by it what it has had before. */

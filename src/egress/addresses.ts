@@ -16,7 +16,8 @@ export interface AddressRange {
 /**
  * What ipaddr.js takes for public and is not, or not for sure: fec0::/10 site-local of old (RFC 3879), 3fff::/20 for
  * documentation (RFC 9637), 5f00::/16 segment routing (RFC 9602), 192.88.99.0/24 and 2002::/16 6to4, 2001::/32 Teredo
- * and 64:ff9b:1::/48, which all lead to an IPv4 address that somebody else chooses.
+ * and 64:ff9b:1::/48, which all lead to an IPv4 address that somebody else chooses, as ::/96 did (RFC 4291 2.5.5.1).
+ * 168.63.129.16 is the machine's own host in Azure, wherever it stands.
  */
 const NOT_PUBLIC = [
   "fec0::/10",
@@ -28,6 +29,8 @@ const NOT_PUBLIC = [
   "192.88.99.0/24",
   "198.18.0.0/15",
   "192.0.0.0/24",
+  "::/96",
+  "168.63.129.16/32",
 ].map((text) => ipaddr.parseCIDR(text));
 
 type Parsed = ipaddr.IPv4 | ipaddr.IPv6;

@@ -1,6 +1,5 @@
-import { lookup } from "node:dns/promises";
-
 import { isHostAllowed, type NetPolicy, normalizeHost } from "../jobs/net-policy.ts";
+import { resolveHost } from "../platform/resolve.ts";
 import { type AddressRange, isReachable } from "./addresses.ts";
 
 /*
@@ -8,7 +7,7 @@ import { type AddressRange, isReachable } from "./addresses.ts";
  * judged is the one that is used: a name that changes its mind between two questions gains nothing by it.
  */
 
-/** All addresses of a name, as dns.lookup with `all` gives them. */
+/** All addresses of a name, or an address as it is. */
 type Resolve = (host: string) => Promise<readonly { readonly address: string }[]>;
 
 export interface TargetRules {
@@ -59,12 +58,10 @@ export async function findTarget(
   return { address: first.address, port };
 }
 
-async function resolveAll(host: string, resolve: Resolve = resolveBySystem) {
+async function resolveAll(host: string, resolve: Resolve = resolveHost) {
   try {
     return await resolve(host);
   } catch {
     throw new Refusal(502, `${host} cannot be resolved.`);
   }
 }
-
-const resolveBySystem: Resolve = (host) => lookup(host, { all: true });

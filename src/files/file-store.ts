@@ -23,6 +23,8 @@ export interface Upload {
     readonly role: InputFile["role"];
     readonly bytes: AsyncIterable<Uint8Array>;
   }): Promise<InputFile>;
+  /** As add, for a file of an earlier job: its bytes are kept once for the two where that can be. Throws `not_found` when they are gone. */
+  addAgain(jobId: string, file: InputFile): Promise<InputFile>;
   /** Puts the files where readInput finds them, in one rename. To be called before the job is stored. */
   commit(): Promise<void>;
   /** The job is stored: its files stay until remove. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { openAsBlob } from "node:fs";
-import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, link, mkdir, open, rename, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
 import { AppError, messageOf } from "../errors.ts";
 import type { InputFile } from "../jobs/job.ts";
@@ -43,7 +43,7 @@ interface Place extends LocalFilesOptions {
   readonly checkFreeSpace: () => Promise<void>;
 }
 
-/** Opens, and where need be makes, the folder of all jobs. Throws what the file system does. */
+/** Opens, and where need be makes, the folder of all jobs. Throws AppError `store_unavailable` where that cannot be. */
 export async function openLocalFiles(root: string, limits: LocalFilesOptions): Promise<FileStore> {
   try {
     await mkdir(join(root, UPLOADS), { recursive: true, mode: 0o700 });
@@ -98,6 +98,16 @@ async function beginUpload(place: Place, jobId: string): Promise<Upload> {
       const { sizeBytes, sha256 } = await writeBlob(place, join(staged, INPUT, blob), bytes);
       return { path, role, blob, sizeBytes, sha256 } satisfies InputFile;
     },
+    async addAgain(earlierJobId, file) {
+      if (file.blob === null) return file;
+      await translateDiskErrors(() => (folder ??= makeFolder()));
+      const from = join(root, earlierJobId, INPUT, file.blob);
+      const blob = String(count++);
+      const to = join(staged, INPUT, blob);
+      const isLinked = await translateDiskErrors(() => linkUnlessRefused(from, to));
+      if (!isLinked) await writeBlob(place, to, readBlob(from));
+      return { ...file, blob };
+    },
     async commit() {
       if (folder === undefined) return;
       await translateDiskErrors(async () => {
@@ -108,6 +118,19 @@ async function beginUpload(place: Place, jobId: string): Promise<Upload> {
     confirm: async () => (folder === undefined ? undefined : removeEmpty(marker)),
     discard: async () => (folder === undefined ? undefined : discardUpload(root, jobId)),
   };
+}
+
+/** Gives a file a second name: nothing ever writes to it again. Resolves to false where the file system has no such thing, or no more. */
+async function linkUnlessRefused(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    await syncFolder(dirname(to));
+    return true;
+  } catch (error) {
+    if (errno(error) === "ENOENT") throw goneFile(error);
+    if (["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP"].includes(errno(error))) return false;
+    throw error;
+  }
 }
 
 function artifactWriter(
@@ -198,8 +221,11 @@ async function openForReading(path: string): Promise<FileHandle> {
   try {
     return await open(path, "r");
   } catch (error) {
-    if (errno(error) === "ENOENT")
-      throw new AppError("not_found", "The file is gone.", { cause: error });
+    if (errno(error) === "ENOENT") throw goneFile(error);
     throw error;
   }
+}
+
+function goneFile(cause: unknown): AppError {
+  return new AppError("not_found", "The file is gone.", { cause });
 }

@@ -14,9 +14,11 @@ Usage:
   bun run src/keys.ts create NAME [--scopes ${SCOPES.join(",")}] [--max-active N] [--submits-per-minute N] [--cpu-sec-per-day N]
   bun run src/keys.ts list
   bun run src/keys.ts revoke ID
+  bun run src/keys.ts callback-secret ID
 
 create prints the key, which nobody can show again. Without --scopes it may submit and read; without a quota it may use
-as much as there is. From the first key on every call needs one, also once all are revoked.
+as much as there is. From the first key on every call needs one, also once all are revoked. callback-secret prints what the
+callbacks of a key's jobs are signed with, where CALLBACK_SECRET is set.
 `;
 
 const DEFAULT_SCOPES = "submit,read";
@@ -24,7 +26,7 @@ const DEFAULT_SCOPES = "submit,read";
 export type KeyCommand =
   | ({ readonly kind: "create" } & Pick<ApiKey, "name" | "scopes" | "quotas">)
   | { readonly kind: "list" }
-  | { readonly kind: "revoke"; readonly id: string }
+  | { readonly kind: "revoke" | "callback-secret"; readonly id: string }
   | { readonly kind: "help" };
 
 /** The arguments are no command: a sentence for who gave them. */
@@ -40,7 +42,8 @@ export function parseKeyCommand(args: readonly string[]): KeyCommand {
   if (help === true) return { kind: "help" };
   const hasOptions = Object.keys(options).length > 0;
   if (kind === "list" && argument === undefined && !hasOptions) return { kind };
-  if (kind === "revoke" && argument !== undefined && more.length === 0 && !hasOptions) {
+  const isOfOne = kind === "revoke" || kind === "callback-secret";
+  if (isOfOne && argument !== undefined && more.length === 0 && !hasOptions) {
     if (!isKeyId(argument))
       throw new KeyUsageError(`${JSON.stringify(argument)} is no id of a key: list shows them.`);
     return { kind, id: argument };
@@ -51,7 +54,9 @@ export function parseKeyCommand(args: readonly string[]): KeyCommand {
     const scopes = scopesIn(options.scopes ?? DEFAULT_SCOPES);
     return { kind, name: argument, scopes, quotas: quotasIn(options) };
   }
-  throw new KeyUsageError("Say create NAME, list, or revoke ID; --help tells more.");
+  throw new KeyUsageError(
+    "Say create NAME, list, revoke ID, or callback-secret ID; --help tells more.",
+  );
 }
 
 const STRING = { type: "string" } as const;

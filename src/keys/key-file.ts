@@ -1,4 +1,5 @@
-import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { messageOf } from "../errors.ts";
@@ -22,8 +23,13 @@ export class KeyFileError extends Error {
 /** Every key there ever was, by its id; empty where there is no file. Throws KeyFileError. */
 export async function readKeyFile(path: string): Promise<ReadonlyMap<string, ApiKey>> {
   try {
-    const keys = decodeKeys(await readFile(path, "utf8"));
-    return new Map(keys.map((key) => [key.id, key]));
+    const file = await openKeyFile(path);
+    try {
+      const keys = decodeKeys(await file.readFile("utf8"));
+      return new Map(keys.map((key) => [key.id, key]));
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     if (errno(error) === "ENOENT") return new Map();
     throw new KeyFileError(
@@ -35,13 +41,21 @@ export async function readKeyFile(path: string): Promise<ReadonlyMap<string, Api
   }
 }
 
+/** Without waiting for a writer, should it be a pipe: whoever waited for one would keep a thread for good. */
+async function openKeyFile(path: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new Error("it is no regular file");
+}
+
 /**
  * A text that is another one after each change of the file, and after each change of whether and why it cannot be opened. The
  * file is opened, for that is what makes sure on a network volume that it is seen as it is (NFS, "close-to-open").
  */
 export async function versionOfKeyFile(path: string): Promise<string> {
   try {
-    const file = await open(path, "r");
+    const file = await openKeyFile(path);
     try {
       const { ino, mtimeNs, size } = await file.stat({ bigint: true });
       return [ino, mtimeNs, size].join(" ");

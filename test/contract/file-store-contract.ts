@@ -90,6 +90,42 @@ function uploadContract(harness: FileStoreHarness): void {
       expect(await inputText(files, "job", odd)).toBe("");
     });
 
+    test("a file of an earlier job is there for the two of them, and stays when one is removed", async () => {
+      const first = await files.beginUpload("first");
+      const small = await first.add({ path: "a", role: "code", bytes: chunks("small") });
+      const big = await first.add({ path: "b", role: "input", bytes: chunks("x".repeat(100_000)) });
+      await first.commit();
+      const second = await files.beginUpload("second");
+      const own = await second.add({ path: "c", role: "input", bytes: chunks("own") });
+      const again = [await second.addAgain("first", small), await second.addAgain("first", big)];
+      await second.commit();
+      await second.confirm();
+      expect(
+        again.map(({ path, role, sizeBytes, sha256: hash }) => [path, role, sizeBytes, hash]),
+      ).toEqual(
+        [small, big].map(({ path, role, sizeBytes, sha256: hash }) => [
+          path,
+          role,
+          sizeBytes,
+          hash,
+        ]),
+      );
+      await files.remove("first");
+      const texts = await Promise.all(
+        [own, ...again].map((file) => inputText(files, "second", file)),
+      );
+      expect(texts).toEqual(["own", "small", "x".repeat(100_000)]);
+    });
+
+    test("a file of a job that was removed cannot be had again", async () => {
+      const gone = await committedJob(files, "gone", chunks("x".repeat(100_000)));
+      await files.remove("gone");
+      const upload = await files.beginUpload("job");
+      await expect(upload.addAgain("gone", gone)).rejects.toMatchObject({ code: "not_found" });
+      await upload.discard();
+      expect(await harness.countFiles()).toBe(0);
+    });
+
     test("files added at the same time are kept apart", async () => {
       const upload = await files.beginUpload("job");
       const contents = Array.from({ length: 20 }, (_, n) => `content ${n}`);

@@ -95,7 +95,7 @@ describe.skipIf(!hasRedisServer())("several API processes on one Redis", () => {
   test("a key is known to each as soon as it is made, and to none once it is revoked", async () => {
     const key = await createKey(dataDir, "leaver");
     expect(await statuses(key)).toEqual([200, 200, 200]);
-    expect((await runKeys(dataDir, "revoke", key.id)).exitCode).toBe(0);
+    expect((await runKeys(dataDir, ["revoke", key.id])).exitCode).toBe(0);
     expect(await statuses(key)).toEqual([401, 401, 401]);
   }, 30_000);
 

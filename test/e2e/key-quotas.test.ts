@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { eventually } from "../contract/store-harness.ts";
 import { type JobJson, submissionForm } from "../support/client.ts";
 import { type Deployment, DEPLOYMENTS } from "../support/deployments.ts";
+import { rawRequest } from "../support/raw-http.ts";
 import { createKey, type TestKey } from "../support/keys.ts";
 import { freshDataDir, removeDataDir, startService } from "../support/service.ts";
 
@@ -96,6 +97,12 @@ describe.each(DEPLOYMENTS)("quotas on $name", ({ start }) => {
     const rerun = await fetch(again, { method: "POST", headers: active.headers });
     expect(rerun.status).toBe(429);
     expect(fieldOf(rerun.headers, "ratelimit")).toEqual({ active: "r=0" });
+    // Before its body has come: nothing of it is taken in.
+    const early = await rawRequest(
+      url,
+      `POST /jobs HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${active.text}\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n{`,
+    );
+    expect(early.status).toBe(429);
     for (const { body } of [...taken.slice(1), next]) await cancel(url, active, body.id);
   }, 60_000);
 

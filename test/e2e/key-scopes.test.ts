@@ -120,7 +120,7 @@ test("a revoked key is refused from then on, and its jobs stay", async () => {
   const body = submissionForm({ spec: { entry: "main.py" }, code: { "main.py": "print(1)\n" } });
   const { id } = (await (await as(key, "POST /jobs", { body })).json()) as JobJson;
   expect((await as(key, `GET /jobs/${id}`)).status).toBe(200);
-  expect((await runKeys(service.dataDir, "revoke", key.id)).exitCode).toBe(0);
+  expect((await runKeys(service.dataDir, ["revoke", key.id])).exitCode).toBe(0);
   expect((await as(key, `GET /jobs/${id}`)).status).toBe(401);
   expect((await as(keys.admin, `GET /jobs/${id}`)).status).toBe(200);
 }, 30_000);

@@ -8,13 +8,19 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  unlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { NO_QUOTAS } from "../../src/jobs/quotas.ts";
 import { newApiKey } from "../../src/keys/api-key.ts";
-import { changeKeyFile, KeyFileError, readKeyFile } from "../../src/keys/key-file.ts";
+import {
+  changeKeyFile,
+  KeyFileError,
+  readKeyFile,
+  versionOfKeyFile,
+} from "../../src/keys/key-file.ts";
 
 const root = mkdtempSync(join(tmpdir(), "key-file-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -112,3 +118,16 @@ test.if(process.getuid?.() === 0)(
     expect(statSync(path)).toMatchObject({ uid: 20_001, gid: 20_002 });
   },
 );
+
+test("what is no regular file is told, and not waited for", async () => {
+  const path = freshPath();
+  await changeKeyFile(path, () => [newKey()]);
+  unlinkSync(path);
+  expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
+  expect(await errorOf(readKeyFile(path))).toMatchObject({
+    name: "KeyFileError",
+    message: expect.stringContaining("no regular file"),
+  });
+  // Whoever looks whether it has changed sees that it has.
+  expect(await versionOfKeyFile(path)).toBe("");
+});

@@ -9,8 +9,10 @@ interface ReceivedCallback {
   readonly id: string;
   readonly headers: Headers;
   readonly job: { readonly id: string; readonly status: string };
-  /** Whether its signature is that of its id, time and body. */
+  /** Whether its signature is that of its id, time and body by CALLBACK_SECRET. */
   readonly isSigned: boolean;
+  /** The same by another secret, as Standard Webhooks writes it. */
+  isSignedWith(secret: string): boolean;
 }
 
 /** A server on this machine that is told of jobs. */
@@ -37,9 +39,14 @@ export function startReceiver(
       const { headers } = request;
       const id = headers.get("webhook-id") ?? "";
       const content = `${id}.${headers.get("webhook-timestamp")}.${body}`;
-      const signature = createHmac("sha256", CALLBACK_KEY).update(content).digest("base64");
-      const isSigned = headers.get("webhook-signature") === `v1,${signature}`;
-      received.push({ id, headers, job: JSON.parse(body) as ReceivedCallback["job"], isSigned });
+      const isSignedWith = (secret: string) => {
+        const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
+        const signature = createHmac("sha256", key).update(content).digest("base64");
+        return headers.get("webhook-signature") === `v1,${signature}`;
+      };
+      const isSigned = isSignedWith(CALLBACK_SECRET);
+      const job = JSON.parse(body) as ReceivedCallback["job"];
+      received.push({ id, headers, job, isSigned, isSignedWith });
       for (const wake of waiting.splice(0)) wake();
       return answer(received.length);
     },

@@ -9,10 +9,14 @@ export interface TestKey {
 }
 
 /** Runs the command that makes and revokes keys, on a data directory. */
-export async function runKeys(dataDir: string, ...args: readonly string[]) {
+export async function runKeys(
+  dataDir: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+) {
   const child = Bun.spawn([process.execPath, "run", "src/keys.ts", ...args], {
     cwd: ROOT,
-    env: { PATH: process.env["PATH"] ?? "", JOB_DATA_DIR: dataDir },
+    env: { PATH: process.env["PATH"] ?? "", JOB_DATA_DIR: dataDir, ...env },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
@@ -30,7 +34,7 @@ export async function createKey(
   name: string,
   ...options: readonly string[]
 ): Promise<TestKey> {
-  const { stdout, stderr, exitCode } = await runKeys(dataDir, "create", name, ...options);
+  const { stdout, stderr, exitCode } = await runKeys(dataDir, ["create", name, ...options]);
   if (exitCode !== 0) throw new Error(`The key was not made: ${stderr}`);
   const text = stdout.trim();
   return { id: text.split("_")[1] ?? "", text, headers: { "X-API-Key": text } };
