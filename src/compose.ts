@@ -7,7 +7,7 @@ import { type AppError, messageOf } from "./errors.ts";
 import { createCompiler } from "./executor/compile.ts";
 import type { Compiler } from "./executor/executor.ts";
 import type { FileStore } from "./files/file-store.ts";
-import { openLocalCompileCache } from "./files/local-compile-cache.ts";
+import { openLocalBuildCache } from "./files/local-build-cache.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { createPulse, type Pulse } from "./health/pulse.ts";
 import { reasonsNotReady } from "./health/readiness.ts";
@@ -178,7 +178,7 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
 }
 
 function composeCompiler(config: Config, sandbox: Sandbox, metrics: Metrics): Compiler {
-  const cache = openLocalCompileCache(join(config.jobDataDir, COMPILE_CACHE_FOLDER), {
+  const cache = openLocalBuildCache(join(config.jobDataDir, COMPILE_CACHE_FOLDER), {
     maxBytes: config.compileCacheMb * MIB,
     minFreeBytes: config.minFreeDiskMb * MIB,
   });

@@ -49,7 +49,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "executor/run.ts": "executor/execute.test.ts",
   "files/disk.ts": "files/local.test.ts",
   "files/job-folders.ts": "files/local.test.ts",
-  "files/pack.ts": "files/local-compile-cache.test.ts",
+  "files/pack.ts": "files/local-build-cache.test.ts",
   "metrics/answers.ts": "e2e/metrics.test.ts",
   "metrics/compile-metrics.ts": "e2e/compiled.test.ts",
   "metrics/metrics.ts": "e2e/metrics.test.ts",

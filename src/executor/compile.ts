@@ -1,11 +1,11 @@
 import { AppError, messageOf } from "../errors.ts";
-import type { CompileCache, KeptFiles } from "../files/compile-cache.ts";
+import type { BuildCache, KeptFiles } from "../files/build-cache.ts";
 import type { InputFile } from "../jobs/job.ts";
 import { type Outcome, outcomeWithoutRun, type Usage } from "../jobs/outcome.ts";
 import { compileRequest, folderBeside, helperInputs, isIn } from "../runtimes/compile-guest.ts";
 import type { CompileBase, CompileStep } from "../runtimes/runtime.ts";
 import type { Guest, GuestOutput, GuestRequest, Sandbox } from "../sandbox/sandbox.ts";
-import { compileKey } from "./compile-key.ts";
+import { buildKey } from "./build-key.ts";
 import { compileVerdict, withCompileUsage } from "./compile-verdict.ts";
 import type { Compiled, Compiler, JobStep, LogSink } from "./executor.ts";
 import {
@@ -25,7 +25,7 @@ import {
 
 export interface CompilerOptions {
   readonly sandbox: Sandbox;
-  readonly cache: CompileCache;
+  readonly cache: BuildCache;
   /** Of wall time, and of CPU time. */
   readonly timeoutSec: number;
 }
@@ -67,7 +67,7 @@ class GuestCompiler implements Compiler {
     const sources = { entry: spec.entry, files: code.map(({ path }) => path), folder };
     const argv = step.argv(sources);
     const callerId = job.job.keyId;
-    const key = await compileKey({ runtime, step, argv, callerId, files: code });
+    const key = await buildKey({ runtime, step, argv, callerId, files: code });
     const known = await this.#options.cache.find(key);
     if (known !== null) return { kind: "cached", files: known };
     const base = await this.#baseFor(job, step, code);
@@ -107,7 +107,7 @@ class GuestCompiler implements Compiler {
   /** As it was kept, or made now; null where that fails. */
   async #base(job: JobStep, step: CompileStep, base: CompileBase): Promise<Compiled | null> {
     const { argv, folder } = base;
-    const key = await compileKey({ runtime: job.runtime, step, argv, callerId: null, files: [] });
+    const key = await buildKey({ runtime: job.runtime, step, argv, callerId: null, files: [] });
     if (this.#hopeless.has(key)) return null;
     const known = await this.#options.cache.find(key);
     if (known !== null) return { kind: "cached", files: known };

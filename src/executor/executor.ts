@@ -1,5 +1,5 @@
 import type { Egress } from "../egress/egress.ts";
-import type { KeptFiles } from "../files/compile-cache.ts";
+import type { KeptFiles } from "../files/build-cache.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import type { StreamName } from "../jobs/log-entry.ts";

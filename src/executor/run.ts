@@ -1,6 +1,6 @@
 import type { EgressGate } from "../egress/egress.ts";
 import { messageOf } from "../errors.ts";
-import type { KeptFile } from "../files/compile-cache.ts";
+import type { KeptFile } from "../files/build-cache.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import { MIB } from "../jobs/limits.ts";
 import type { Artifact, Outcome } from "../jobs/outcome.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 
 import { countStreamedBytes } from "../platform/memory.ts";
-import type { KeptFile, NewFile } from "./compile-cache.ts";
+import type { KeptFile, NewFile } from "./build-cache.ts";
 import { translateDiskErrors, writeAll } from "./disk.ts";
 
 /*

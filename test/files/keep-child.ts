@@ -1,12 +1,12 @@
-import { openLocalCompileCache } from "../../src/files/local-compile-cache.ts";
+import { openLocalBuildCache } from "../../src/files/local-build-cache.ts";
 
 /*
  * Keeps something under "k" in the folder that its argument names, and says when half of it is on the disk; the other half never
- * comes. Run by local-compile-cache.test.ts, which kills it.
+ * comes. Run by local-build-cache.test.ts, which kills it.
  */
 
 const [folder = ""] = process.argv.slice(2);
-const cache = openLocalCompileCache(folder, { maxBytes: 1024 * 1024, minFreeBytes: 0 });
+const cache = openLocalBuildCache(folder, { maxBytes: 1024 * 1024, minFreeBytes: 0 });
 
 async function* halfOfIt(): AsyncGenerator<Uint8Array> {
   yield new Uint8Array(50_000).fill(0x78);

@@ -183,7 +183,7 @@ export const IMPORT_RULES: readonly ImportRule[] = [
       "./classify.ts",
       "../jobs/outcome.ts",
       "../logs/collect.ts",
-      "../files/compile-cache.ts",
+      "../files/build-cache.ts",
       "../files/file-store.ts",
       "../egress/egress.ts",
       "../sandbox/sandbox.ts",

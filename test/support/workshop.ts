@@ -6,9 +6,9 @@ import type { Egress } from "../../src/egress/egress.ts";
 import { createLocalEgress } from "../../src/egress/local-egress.ts";
 import { createCompiler } from "../../src/executor/compile.ts";
 import type { Compiler } from "../../src/executor/executor.ts";
-import type { CompileCache } from "../../src/files/compile-cache.ts";
+import type { BuildCache } from "../../src/files/build-cache.ts";
 import type { FileStore } from "../../src/files/file-store.ts";
-import { openLocalCompileCache } from "../../src/files/local-compile-cache.ts";
+import { openLocalBuildCache } from "../../src/files/local-build-cache.ts";
 import { openLocalFiles } from "../../src/files/local.ts";
 import type { InputFile, NewJob, ResolvedSpec, RuntimeChoice } from "../../src/jobs/job.ts";
 import { MIB } from "../../src/jobs/limits.ts";
@@ -25,7 +25,7 @@ export interface Workshop {
   readonly sandbox: Sandbox;
   readonly egress: Egress;
   /** One that keeps so much, in a folder that all of them share. */
-  cacheOf(maxBytes: number): CompileCache;
+  cacheOf(maxBytes: number): BuildCache;
   readonly compiler: Compiler;
   readonly shell: InstalledRuntime;
   /** Puts a shell script's files in place and gives the job that runs it. */
@@ -80,7 +80,7 @@ export async function openWorkshop(): Promise<Workshop> {
   const store = await openSqliteStore({ path: join(directory, "jobs", "jobs.sqlite") });
   const sandbox = createBubblewrap({ uids: { first: 20_001, last: 20_100 }, runtimeDir });
   const cacheOf = (maxBytes: number) =>
-    openLocalCompileCache(join(directory, "jobs", ".compiled"), { maxBytes, minFreeBytes: 0 });
+    openLocalBuildCache(join(directory, "jobs", ".compiled"), { maxBytes, minFreeBytes: 0 });
   return {
     store,
     files,

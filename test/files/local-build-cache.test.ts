@@ -13,8 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { CompileCache, KeptFiles, NewFile } from "../../src/files/compile-cache.ts";
-import { openLocalCompileCache } from "../../src/files/local-compile-cache.ts";
+import type { BuildCache, KeptFiles, NewFile } from "../../src/files/build-cache.ts";
+import { openLocalBuildCache } from "../../src/files/local-build-cache.ts";
 import { openFds, Printed, untilNoNewFds } from "../support/guests.ts";
 
 const KIB = 1024;
@@ -22,15 +22,15 @@ const KIB = 1024;
 const MAX_OVERHEAD_BYTES = 512;
 
 let folder: string;
-let cache: CompileCache;
+let cache: BuildCache;
 beforeEach(() => {
   folder = join(mkdtempSync(join(tmpdir(), "job-runner-cache-")), ".compiled");
   cache = open(100);
 });
 afterEach(() => rmSync(join(folder, ".."), { recursive: true, force: true }));
 
-function open(maxKib: number, minFreeBytes = 0): CompileCache {
-  return openLocalCompileCache(folder, { maxBytes: maxKib * KIB, minFreeBytes });
+function open(maxKib: number, minFreeBytes = 0): BuildCache {
+  return openLocalBuildCache(folder, { maxBytes: maxKib * KIB, minFreeBytes });
 }
 
 async function* filesOf(contents: Readonly<Record<string, string>>): AsyncGenerator<NewFile> {

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 
-import { compileKey } from "../../src/executor/compile-key.ts";
+import { buildKey } from "../../src/executor/build-key.ts";
 
-const GIVEN: Parameters<typeof compileKey>[0] = {
+const GIVEN: Parameters<typeof buildKey>[0] = {
   runtime: { name: "c", version: "gcc 12.2.0", binary: "/bin/sh" },
   step: { env: {}, helpers: {} },
   argv: ["gcc", "-O2", "./main.c"],
@@ -14,9 +14,9 @@ const GIVEN: Parameters<typeof compileKey>[0] = {
 };
 
 test("the same compile has the same key, in whatever order its files were sent", async () => {
-  const key = await compileKey(GIVEN);
+  const key = await buildKey(GIVEN);
   expect(key).toMatch(/^[\da-f]{64}$/);
-  expect(await compileKey({ ...GIVEN, files: GIVEN.files.toReversed() })).toBe(key);
+  expect(await buildKey({ ...GIVEN, files: GIVEN.files.toReversed() })).toBe(key);
 });
 
 test("whatever decides what is made changes the key", async () => {
@@ -36,6 +36,6 @@ test("whatever decides what is made changes the key", async () => {
     { files: [{ path: "main.c", sha256: "3" }, ...files.slice(1)] },
     { files: [{ path: "Main.c", sha256: "1" }, ...files.slice(1)] },
   ];
-  const keys = await Promise.all(others.map((other) => compileKey({ ...GIVEN, ...other })));
+  const keys = await Promise.all(others.map((other) => buildKey({ ...GIVEN, ...other })));
   expect(new Set(keys).size).toBe(others.length);
 });

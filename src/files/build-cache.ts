@@ -1,11 +1,11 @@
 /*
- * What compilers have made, for the job that it was made for and for those with the same code after it. Several workers may
- * share one, and any of them may die at any moment: what is found is whole, and stays readable until it is closed.
+ * What was made of a job's files before its program runs, for that job and for those with the same files after it. Several
+ * workers may share one, and any of them may die at any moment: what is found is whole, and stays readable until it is closed.
  *
  * Every member may throw AppError `storage_full` (disk full), or what the file system throws.
  */
 
-export interface CompileCache {
+export interface BuildCache {
   /** false: what is kept is gone once it is closed. */
   readonly keepsForLater: boolean;
   /** What was kept under this key; null when it is not there, or not whole. */

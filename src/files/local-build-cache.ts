@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, open, rename, stat, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 
-import type { CompileCache } from "./compile-cache.ts";
+import type { BuildCache } from "./build-cache.ts";
 import { createSpaceCheck, translateDiskErrors } from "./disk.ts";
 import { ignoreMissing, list } from "./job-folders.ts";
 import { readPack, writePack } from "./pack.ts";
@@ -12,7 +12,7 @@ import { readPack, writePack } from "./pack.ts";
  * is written. Its time of change is when it was last used. No name in here is a job's.
  */
 
-export interface LocalCompileCacheOptions {
+export interface LocalBuildCacheOptions {
   /** Of all packs together; 0: nothing is kept. */
   readonly maxBytes: number;
   /** With less free space on the disk than this, nothing is taken in: the store is on it as well. */
@@ -26,10 +26,10 @@ const BEING_WRITTEN = ".new";
 const LEFT_AFTER_MS = 10 * 60 * 1000;
 
 /** The folder is made with the first pack. */
-export function openLocalCompileCache(
+export function openLocalBuildCache(
   folder: string,
-  { maxBytes, minFreeBytes }: LocalCompileCacheOptions,
-): CompileCache {
+  { maxBytes, minFreeBytes }: LocalBuildCacheOptions,
+): BuildCache {
   return {
     keepsForLater: maxBytes > 0,
     async find(key) {

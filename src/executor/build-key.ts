@@ -7,11 +7,11 @@ import type { CompileStep, InstalledRuntime } from "../runtimes/runtime.ts";
 const FORMAT = 1;
 
 /**
- * A name for all that decides what a compile makes: the compiler, how it is called, and the files that it is given. The same
- * name is the same result, for nothing else of a job reaches its compiler. Each caller has names of its own: else a job that is
- * not compiled would tell that somebody else has had the same code. 64 hexadecimal digits.
+ * A name for all that decides what a step before the program makes: its tool, how that is called, and the files that it is
+ * given. The same name is the same result, for nothing else of a job reaches the tool. Each caller has names of its own: else a
+ * job that goes without the step would tell that somebody else has had the same files. 64 hexadecimal digits.
  */
-export async function compileKey(compile: {
+export async function buildKey(build: {
   readonly runtime: Pick<InstalledRuntime, "name" | "version" | "binary">;
   readonly step: Pick<CompileStep, "env" | "helpers">;
   readonly argv: readonly string[];
@@ -19,7 +19,7 @@ export async function compileKey(compile: {
   readonly callerId: string | null;
   readonly files: readonly { readonly path: string; readonly sha256: string }[];
 }): Promise<string> {
-  const { runtime, step, argv, callerId, files } = compile;
+  const { runtime, step, argv, callerId, files } = build;
   const { name, version, binary } = runtime;
   // Its version stays the same where its machine's package manager replaces it, and where another worker has it from elsewhere.
   const found = await stat(binary).catch(() => null);
