@@ -13,8 +13,8 @@ import { translateDiskErrors, writeAll } from "./disk.ts";
 
 const MAGIC = Buffer.from("jrpack01");
 const FOOTER_BYTES = 4 + MAGIC.length;
-/** An index of as many paths as a guest may hand out takes a tenth of it. */
-const MAX_INDEX_BYTES = 4 * 1024 * 1024;
+/** An index of as many paths as a guest may hand out takes a third of it. */
+const MAX_INDEX_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 
 interface IndexEntry {

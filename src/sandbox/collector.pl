@@ -1,16 +1,20 @@
 # Hands the files of an ended job out, as records of supervisor.pl, which loads this and whose subs and variables it uses.
 # Returns a true value to require.
 use strict;
-our ($work, $nr, $collected, %kept, %input_mark);
+our ($work, $nr, $collected, $uncollected, %kept, %input_mark);
 
 # Caps on what is handed out; more is left out and counted. Entries bound the time that a directory of millions costs.
-sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_FILES () { 1_000 } sub MAX_ENTRIES () { 200_000 }
-# All paths together, with 8 bytes of size each as guest-output.ts counts them: they stay in the job's record.
-sub MAX_ALL_PATHS_BYTES () { 1 << 18 }
+sub MAX_PATH_BYTES () { 1024 } sub MAX_DEPTH () { 100 } sub MAX_ENTRIES () { 200_000 }
+# Files, and all their paths together, with 8 bytes of size each as guest-output.ts counts them: they stay in the job's record.
+sub MAX_FILES () { 1_000 } sub MAX_ALL_PATHS_BYTES () { 1 << 18 }
+# The same of a folder that was named: what is below it goes to another guest.
+sub MAX_FILES_BELOW () { 20_000 } sub MAX_ALL_PATHS_BYTES_BELOW () { 1 << 21 }
 
 # Nothing else is alive by now, so that what lstat saw is what open finds. Paths stay far below PATH_MAX.
 sub hand_out_files {
     my ($max_bytes, $started_sec) = @_;
+    my ($max_files, $max_path_bytes) =
+        $collected eq '' ? (MAX_FILES, MAX_ALL_PATHS_BYTES) : (MAX_FILES_BELOW, MAX_ALL_PATHS_BYTES_BELOW);
     my ($left_out, $files, $bytes, $path_bytes, $entries) = (0, 0, 0, 0, 0);
     my @directories = is_folder($collected) ? ([$collected, $collected eq '' ? 0 : 1]) : ();
     while (my $next = shift @directories) {
@@ -24,13 +28,14 @@ sub hand_out_files {
             my $path = $prefix . $name;
             my @stat = lstat "$work/$path" or do { $left_out++; next };
             if (-d _) {
+                next if defined $uncollected && $path eq $uncollected;
                 if ($depth < MAX_DEPTH && length $path < MAX_PATH_BYTES) { push @directories, ["$path/", $depth + 1] }
                 else                                                      { $left_out++ }
                 next;
             }
             next if !-f _ || untouched_input($path, $started_sec, @stat);
-            if (length $path > MAX_PATH_BYTES || $files >= MAX_FILES || $bytes + $stat[7] > $max_bytes
-                || $path_bytes + 8 + length $path > MAX_ALL_PATHS_BYTES || !hand_out($path)) { $left_out++; next }
+            if (length $path > MAX_PATH_BYTES || $files >= $max_files || $bytes + $stat[7] > $max_bytes
+                || $path_bytes + 8 + length $path > $max_path_bytes || !hand_out($path)) { $left_out++; next }
             $files++;
             $bytes += $stat[7];
             $path_bytes += 8 + length $path;

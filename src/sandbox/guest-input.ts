@@ -148,6 +148,7 @@ export async function* encodeJob(
   for (const argument of request.argv) yield text("A", argument);
   yield* variables("V", env);
   if (request.outputsBelow !== undefined) yield text("C", request.outputsBelow);
+  if (request.noOutputsBelow !== undefined) yield text("K", request.noOutputsBelow);
   for (const input of request.inputs) yield* inputFile(input);
   if (request.stdin.length > 0) {
     yield record("I", NOTHING);

@@ -10,9 +10,10 @@ import type { GuestExit, GuestOutput } from "./sandbox.ts";
 /** Above the supervisor's own chunk of 128 KiB and any path. */
 const MAX_RECORD_BYTES = 1024 * 1024;
 const MAX_PATH_BYTES = 1024;
-const MAX_FILES = 1_000;
-/** Of all paths together: they stay in the job's record, and each listing of jobs carries them. */
-const MAX_ALL_PATHS_BYTES = 256 * 1024;
+/** `pathBytes`: of all paths together. They stay in the job's record, and each listing of jobs carries them. */
+const CAPS = { files: 1_000, pathBytes: 256 * 1024 };
+/** The same of a folder that was named: what is below it goes to another guest. */
+const CAPS_BELOW_FOLDER = { files: 20_000, pathBytes: 2 * 1024 * 1024 };
 /** Wait status, from the kernel: an exit code is a byte, a signal 1..64. */
 const MAX_EXIT_CODE = 255;
 const MAX_SIGNAL = 64;
@@ -42,6 +43,13 @@ export class MalformedOutput extends Error {
   override readonly name = "MalformedOutput";
 }
 
+export interface WantedFiles {
+  /** Cap on the sum of their sizes. */
+  readonly maxTotalBytes: number;
+  /** The guest was asked for those below one folder. */
+  readonly isBelowFolder: boolean;
+}
+
 export interface GuestOutputReader {
   /**
    * Resolves when the program runs; false when the stream ended before. `onReady` is called meanwhile, when the supervisor
@@ -50,11 +58,8 @@ export interface GuestOutputReader {
   readStarted(onReady: (isUseful: boolean) => void): Promise<boolean>;
   /** How the program ended; null when the stream ended before. */
   readExit(): Promise<SupervisorExit | null>;
-  /**
-   * The files, after readExit; `maxTotalBytes` caps their sum. Each one's bytes must be drained before the next is asked
-   * for.
-   */
-  readFiles(maxTotalBytes: number): AsyncGenerator<GuestOutput>;
+  /** The files, after readExit. Each one's bytes must be drained before the next is asked for. */
+  readFiles(wanted: WantedFiles): AsyncGenerator<GuestOutput>;
   /** Files that were not handed out: too many, too big, unreadable or badly named. Complete once readFiles is done. */
   leftOut(): number;
 }
@@ -72,7 +77,8 @@ export function createGuestOutputReader(
   const next = recordReader(stream);
   let leftOut = 0;
 
-  async function* readFiles(maxTotalBytes: number): AsyncGenerator<GuestOutput> {
+  async function* readFiles(wanted: WantedFiles): AsyncGenerator<GuestOutput> {
+    const caps = wanted.isBelowFolder ? CAPS_BELOW_FOLDER : CAPS;
     let totalBytes = 0;
     let pathBytes = 0;
     for (let files = 0; ; files += 1) {
@@ -84,8 +90,8 @@ export function createGuestOutputReader(
       const { path, sizeBytes } = fileHeader(record);
       totalBytes += sizeBytes;
       pathBytes += record.payload.length;
-      const tooMuch = totalBytes > maxTotalBytes || pathBytes > MAX_ALL_PATHS_BYTES;
-      if (files >= MAX_FILES || tooMuch)
+      const tooMuch = totalBytes > wanted.maxTotalBytes || pathBytes > caps.pathBytes;
+      if (files >= caps.files || tooMuch)
         throw new MalformedOutput("More files than the caps allow");
       const bytes = fileBytes(sizeBytes);
       if (path === null) leftOut += 1;

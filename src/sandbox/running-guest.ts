@@ -5,7 +5,7 @@ import type { PipeReader } from "../platform/pipe.ts";
 import type { ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
 import type { GuestMeter } from "./guest-meter.ts";
-import type { GuestOutputReader, SupervisorExit } from "./guest-output.ts";
+import type { GuestOutputReader, SupervisorExit, WantedFiles } from "./guest-output.ts";
 import type { LastWords } from "./last-words.ts";
 import type { Guest, GuestExit, GuestLimit } from "./sandbox.ts";
 
@@ -39,8 +39,7 @@ export interface RunningParts {
   readonly lastWords: LastWords;
   readonly takeDown: () => Promise<void>;
   readonly meter: GuestMeter;
-  /** Cap on the sum of all files that are handed out. */
-  readonly maxOutputBytes: number;
+  readonly wantedFiles: WantedFiles;
 }
 
 /** Throws what the meter throws when it is to watch the guest: the caller takes it down then. */
@@ -91,7 +90,7 @@ export function runningGuest(parts: RunningParts): Guest {
     async *outputs() {
       if ((await exited) === null)
         throw new AppError("sandbox_error", "The guest's files are lost");
-      yield* reader.readFiles(parts.maxOutputBytes);
+      yield* reader.readFiles(parts.wantedFiles);
     },
     stop: () => void stop(),
     destroy: takeDown,

@@ -53,6 +53,8 @@ export interface GuestRequest {
   readonly inputs: readonly GuestInput[];
   /** A folder of the working directory, made for the guest: outputs() has what is below it alone. Absent: everything. */
   readonly outputsBelow?: string;
+  /** A folder of the working directory of which outputs() has nothing, whatever becomes of it. Absent: none. */
+  readonly noOutputsBelow?: string;
   readonly mounts: readonly ReadOnlyMount[];
   readonly limits: Limits;
   /** How the memory limit is put on a process: a runtime that reserves address space cannot live with `address_space`. */

@@ -212,7 +212,9 @@ async function runPrepared(
       throw limitFailure(error);
     }
     if (!(await handOver(launched, request, isWarm))) throw await startFailure(lastWords);
-    return runningGuest({ ...launched, maxOutputBytes: limits.diskBytes });
+    const isBelowFolder = request.outputsBelow !== undefined;
+    const wantedFiles = { maxTotalBytes: limits.diskBytes, isBelowFolder };
+    return runningGuest({ ...launched, wantedFiles });
   } catch (error) {
     await takeDown();
     throw error;

@@ -11,6 +11,7 @@
 #   in:   O name=number (option)   A argument   V NAME=value   G go
 #         F path, or X path of a file that can be executed   D bytes of the file or of stdin   I stdin
 #         C path of a folder that is made, outside of which no file is collected
+#         K path of a folder of which no file is collected
 #         H go, on the interpreter that waits; and where no job is there yet, ahead of all this, W wait, after the
 #         interpreter to wait with, if any: a argument   v NAME=value
 #   out:  R there is nothing left to do ahead: 1, or 0 where the interpreter is gone   S started
@@ -66,6 +67,8 @@ my $stdin = create_stdin();
 our (@argv, @env, %option);
 # The folder whose files are handed out, with a slash at its end; empty for the working directory.
 our $collected = '';
+# A folder whose files are not; undefined for none.
+our $uncollected;
 # Of the job's files, by path: bytes of small ones, what a stat of the others gave.
 our (%kept, %input_mark);
 my $kept_bytes = 0;
@@ -124,6 +127,7 @@ sub receive_job {
         if    ($type eq 'F') { $file = create_input($path = $payload, 0644); $kept{$path} = '' }
         elsif ($type eq 'X') { $file = create_input($path = $payload, 0755); $kept{$path} = '' }
         elsif ($type eq 'C') { make_directories(split_path($payload)); $collected = "$payload/" }
+        elsif ($type eq 'K') { $uncollected = $payload }
         elsif ($type eq 'I') { $file = $stdin }
         elsif ($type eq 'A') { push @argv, $payload }
         elsif ($type eq 'V') { push @env, [split /=/, $payload, 2] }

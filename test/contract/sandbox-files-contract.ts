@@ -55,6 +55,25 @@ export function filesContract(
       expect(deep.files).toEqual({ "deep/er/one": "1\n" });
     });
 
+    test("below a folder that is named there may be many, and past the caps they are left out", async () => {
+      const { files, warnings } = await run("seq 20001 | split -l 1 -a 4 - made/", {
+        outputsBelow: "made",
+      });
+      expect(Object.keys(files)).toHaveLength(20_000);
+      expect(warnings[0]).toStartWith("1 of the files");
+      const all = await run("mkdir some; seq 1001 | split -l 1 -a 3 - some/");
+      expect(Object.keys(all.files)).toHaveLength(1_000);
+    });
+
+    test("of a folder that is left alone nothing, changed or new", async () => {
+      const { files, warnings } = await run(
+        "echo 1 > given/one; echo 2 > given/b/two; echo 3 > b; mkdir -p c/given; echo 4 > c/given/one",
+        { noOutputsBelow: "given", inputs: [textInput("given/b/one", "x")] },
+      );
+      expect(files).toEqual({ b: "3\n", "c/given/one": "4\n" });
+      expect(warnings).toEqual([]);
+    });
+
     test("a link in the place of that folder, or of one above it, is none", async () => {
       for (const script of ["rm -r a; ln -s /etc a", "rm -r a/b; ln -s /etc a/b", "rm -r a"])
         expect((await run(script, { outputsBelow: "a/b" })).files).toEqual({});

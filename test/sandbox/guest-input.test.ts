@@ -38,6 +38,7 @@ test("a job in order: limits, argv, environment, files, stdin, go", async () => 
       { ...textInput("program", "#!"), isExecutable: true },
     ],
     outputsBelow: "made",
+    noOutputsBelow: "given",
     stdin: Buffer.from("in"),
     memoryReserveBytes: MIB,
   });
@@ -52,6 +53,7 @@ test("a job in order: limits, argv, environment, files, stdin, go", async () => 
     ["A", "a b"],
     ["V", "A=1"],
     ["C", "made"],
+    ["K", "given"],
     ["F", "d/f"],
     ["D", "data"],
     ["F", "empty"],

@@ -18,9 +18,11 @@ const record = (type: string, ...payload: readonly (Uint8Array | string)[]) => {
 };
 const file = (path: string | Uint8Array, text: string) =>
   Buffer.concat([record("F", u64(BigInt(text.length)), path), record("D", text)]);
+const emptyFiles = (count: number, path: string) =>
+  Buffer.concat(Array.from({ length: count }, () => record("F", u64(0n), path)));
 const END = record("T", u32(0));
 
-const MAX_TOTAL_BYTES = 1000;
+const WANTED = { maxTotalBytes: 1000, isBelowFolder: false };
 
 /** `pieces` bytes at a time, so that no boundary is where a record's is. */
 function reader(bytes: Uint8Array, { pieces = bytes.length || 1 } = {}) {
@@ -35,9 +37,12 @@ function reader(bytes: Uint8Array, { pieces = bytes.length || 1 } = {}) {
   return createGuestOutputReader(stream, { stallMs: 200 });
 }
 
-async function files(source: ReturnType<typeof reader>): Promise<Record<string, string>> {
+async function files(
+  source: ReturnType<typeof reader>,
+  wanted = WANTED,
+): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
-  for await (const { path, bytes } of source.readFiles(MAX_TOTAL_BYTES)) {
+  for await (const { path, bytes } of source.readFiles(wanted)) {
     found[path] = "";
     for await (const chunk of bytes) found[path] += Buffer.from(chunk).toString();
   }
@@ -100,10 +105,21 @@ test("a signal is no exit code", async () => {
   });
 });
 
+test("of one folder there may be more files, up to a cap as well", async () => {
+  const wanted = { ...WANTED, isBelowFolder: true };
+  const named = (count: number) =>
+    reader(Buffer.concat([emptyFiles(count, "a".repeat(90)), END]), { pieces: 65_536 });
+  expect(await files(named(20_000), wanted)).toEqual({ ["a".repeat(90)]: "" });
+  for (const tooMany of [named(20_001), reader(emptyFiles(2_080, "a".repeat(1_001)))])
+    expect(await files(tooMany, wanted).catch((error: unknown) => error)).toBeInstanceOf(
+      MalformedOutput,
+    );
+});
+
 test("a consumer that does not read a file gets the next one whole", async () => {
   const source = reader(Buffer.concat([file("a", "aaaa"), file("b", "bb"), END]), { pieces: 3 });
   const paths: string[] = [];
-  for await (const { path } of source.readFiles(MAX_TOTAL_BYTES)) paths.push(path);
+  for await (const { path } of source.readFiles(WANTED)) paths.push(path);
   expect(paths).toEqual(["a", "b"]);
 });
 
@@ -141,7 +157,8 @@ describe("what a hostile guest says is refused", () => {
     "a name of 5000 bytes": record("F", u64(0n), "x".repeat(5000)),
     "half a header": Buffer.from("F\0"),
     "no end": file("a", "x"),
-    "10,001 files": Buffer.concat(Array.from({ length: 10_001 }, () => record("F", u64(0n), "a"))),
+    "1,001 files": emptyFiles(1_001, "a"),
+    "301 names of 1,000 bytes": emptyFiles(301, "a".repeat(1_000)),
   };
   for (const [name, bytes] of Object.entries(cases))
     test(name, async () => {
