@@ -1,5 +1,5 @@
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
-import { withCompileUsage } from "./compile-verdict.ts";
+import { withToolUsage } from "./build-verdict.ts";
 import type { Executed, Execution } from "./executor.ts";
 import { runProgram } from "./run.ts";
 
@@ -16,7 +16,7 @@ export async function execute(execution: Execution): Promise<Executed> {
       ? withoutRun(outcomeWithoutRun("cancelled", "cancelled", null))
       : await runProgram(execution, compiled.files.files);
     if (outcome === null || compiled.kind === "cached") return { outcome, takeDown };
-    return { outcome: withCompileUsage(outcome, compiled.usage), takeDown };
+    return { outcome: withToolUsage(outcome, "compileUsage", compiled.usage), takeDown };
   } finally {
     await compiled.files.close();
   }

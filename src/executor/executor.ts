@@ -56,13 +56,13 @@ export interface Executed {
   readonly takeDown: () => Promise<void>;
 }
 
-/** What came of a compile step, of which nothing is left on this machine but the files. */
-export type Compiled =
+/** What came of a step before the program, of which nothing is left on this machine but the files. */
+export type Built =
   /** To be closed by whoever got them, as in the next. `usage` is null where nobody can tell. */
   | { readonly kind: "made"; readonly files: KeptFiles; readonly usage: Usage | null }
-  /** An earlier compile of the same files has made them. */
+  /** An earlier run of the same on the same files has made them. */
   | { readonly kind: "cached"; readonly files: KeptFiles }
-  /** The job ends with it: the compiler failed, the sandbox did, or the job was cancelled. */
+  /** The job ends with it: its tool failed, the sandbox did, or the job was cancelled. */
   | { readonly kind: "ended"; readonly outcome: Outcome }
   /** It was abandoned, or there is no sandbox that works. */
   | { readonly kind: "given_up" };
@@ -72,5 +72,5 @@ export interface Compiler {
    * Makes what a job's program needs of its code files. What the compiler prints goes to the log, as a stream of its own. Rejects only for
    * an error of this service.
    */
-  compile(job: JobStep, step: CompileStep): Promise<Compiled>;
+  compile(job: JobStep, step: CompileStep): Promise<Built>;
 }

@@ -1,16 +1,26 @@
 import { AppError, messageOf } from "../errors.ts";
+import type { InputFile } from "../jobs/job.ts";
 import type { StreamName } from "../jobs/log-entry.ts";
 import { type Outcome, outcomeWithoutRun, type Usage } from "../jobs/outcome.ts";
-import type { Guest, GuestExit, GuestRequest, Sandbox } from "../sandbox/sandbox.ts";
+import type { Guest, GuestExit, GuestInput, GuestRequest, Sandbox } from "../sandbox/sandbox.ts";
 import type { StopCause } from "./classify.ts";
 import type { JobStep, LogSink } from "./executor.ts";
 
 /*
- * One guest of a job, from its start to its end: what a compile step and a run have in common.
+ * One guest of a job, from its files to its end: what all of its steps have in common.
  */
 
 /** How long the files of an ended guest may take to come out. */
 const COLLECT_DEADLINE_MS = 60_000;
+
+/** A file of a job for one of its guests. */
+export function inputOf(
+  { job, files }: Pick<JobStep, "job" | "files">,
+  file: InputFile,
+): GuestInput {
+  const { path, sizeBytes } = file;
+  return { path, sizeBytes, bytes: () => files.readInput(job.id, file) };
+}
 
 type Started =
   | { readonly guest: Guest }

@@ -10,6 +10,7 @@ import { classify } from "./classify.ts";
 import type { Executed, Execution } from "./executor.ts";
 import {
   awaitEnd,
+  inputOf,
   pump,
   startGuest,
   unlessAbandoned,
@@ -80,11 +81,7 @@ function guestRequest(
     env: runtime.env({ ...trace, ...spec.env, ...identity }),
     stdin: new TextEncoder().encode(spec.stdin),
     inputs: [
-      ...job.files.map((file) => ({
-        path: file.path,
-        sizeBytes: file.sizeBytes,
-        bytes: () => files.readInput(job.id, file),
-      })),
+      ...job.files.map((file) => inputOf({ job, files }, file)),
       ...made.map((file) => ({ ...file, isExecutable })),
     ],
     mounts: runtime.mounts,

@@ -1,4 +1,4 @@
-import type { Compiled, Compiler } from "../executor/executor.ts";
+import type { Built, Compiler } from "../executor/executor.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** The compiler with its results counted, and the time measured that those take which were not there already. */
@@ -20,7 +20,7 @@ export function withCompileMetrics(
 }
 
 /** null where the compiler was not what decided the end. */
-function resultOf(compiled: Compiled): "made" | "cached" | "failed" | null {
+function resultOf(compiled: Built): "made" | "cached" | "failed" | null {
   if (compiled.kind === "made" || compiled.kind === "cached") return compiled.kind;
   const isFailure = compiled.kind === "ended" && compiled.outcome.reason === "compile_error";
   return isFailure ? "failed" : null;

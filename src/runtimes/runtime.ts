@@ -45,22 +45,26 @@ export interface Program {
   readonly memoryBytes: number;
 }
 
-/** How a language's compiler is run: in a guest of its own, which has nothing of a job but its code. */
-export interface CompileStep {
-  readonly argv: (sources: Sources) => readonly string[];
+/** What a step of a job before its program is run with, in a guest of its own. */
+export interface BuildStep {
   /** All of its environment beyond the sandbox's base: none of the job's. */
   readonly env: Readonly<Record<string, string>>;
   readonly memoryLimit: GuestRequest["memoryLimit"];
-  /** What the compiler gets where the job itself asks for less. */
-  readonly needs: CompilerNeeds;
+  /** What it gets where the job itself asks for less. */
+  readonly needs: BuildNeeds;
+}
+
+export type BuildNeeds = Pick<Limits, "memoryBytes" | "processes" | "diskBytes">;
+
+/** How a language's compiler is run, which has nothing of a job but its code. */
+export interface CompileStep extends BuildStep {
+  readonly argv: (sources: Sources) => readonly string[];
   /** Files of this service by name, for the compiler to find in the folder of what it makes. */
   readonly helpers?: Readonly<Record<string, string>>;
   /** What it makes is run by itself, and so has to be executable. */
   readonly makesProgram: boolean;
   readonly base?: CompileBase;
 }
-
-export type CompilerNeeds = Pick<Limits, "memoryBytes" | "processes" | "diskBytes">;
 
 /** What a compiler is to work on. Paths are relative to the working directory. */
 export interface Sources {

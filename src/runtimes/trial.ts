@@ -1,13 +1,7 @@
 import { MIB, type Limits } from "../jobs/limits.ts";
 import type { Guest, GuestExit, GuestInput, GuestRequest, Sandbox } from "../sandbox/sandbox.ts";
 import type { Language, Trial } from "./builtin/language.ts";
-import {
-  bytesInput,
-  compileRequest,
-  folderBeside,
-  helperInputs,
-  textInput,
-} from "./compile-guest.ts";
+import { bytesInput, buildRequest, folderBeside, helperInputs, textInput } from "./build-guest.ts";
 import type { CompileStep, InstalledRuntime } from "./runtime.ts";
 
 /*
@@ -90,7 +84,7 @@ function compileTrial(
   { entry, source, argv }: Trial,
 ): GuestRequest {
   const sources = { entry, files: [entry], folder: folderBeside([entry]) };
-  return compileRequest({
+  return buildRequest({
     runtime,
     step,
     argv: argv?.(runtime.binary) ?? step.argv(sources),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { MIB } from "../../src/jobs/limits.ts";
-import { folderBeside } from "../../src/runtimes/compile-guest.ts";
+import { folderBeside } from "../../src/runtimes/build-guest.ts";
 import type { CompileBase } from "../../src/runtimes/runtime.ts";
 import { untilNoProcessWith } from "../support/guests.ts";
 import { MAKE, unique, useScriptedLanguage } from "../support/scripted-language.ts";
@@ -134,8 +134,8 @@ describe("a compile that fails", () => {
     const { outcome } = await finished(
       `${MAKE}cd "$1"; i=0; while [ $i -lt 120 ]; do mkdir d; cd d; i=$((i+1)); done; : > file`,
     );
-    expect(outcome).toMatchObject({ status: "failed", reason: "sandbox_error" });
-    expect(outcome?.error).toContain("1 of the files");
+    expect(outcome).toMatchObject({ status: "failed", reason: "compile_error" });
+    expect(outcome?.error).toContain("made more than can be kept: 1 of the files");
   });
 });
 

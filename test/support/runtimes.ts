@@ -5,10 +5,10 @@ import { dirname, join } from "node:path";
 
 import {
   bytesInput,
-  compileRequest,
+  buildRequest,
   folderBeside,
   helperInputs,
-} from "../../src/runtimes/compile-guest.ts";
+} from "../../src/runtimes/build-guest.ts";
 import { discoverRuntimes } from "../../src/runtimes/discover.ts";
 import { absentLanguages } from "../../src/runtimes/languages.ts";
 import type { CompileStep, InstalledRuntime, Program } from "../../src/runtimes/runtime.ts";
@@ -138,7 +138,7 @@ async function compile(
   const { runtime, step, entry, inputs } = job;
   const files = inputs.map(({ path }) => path);
   const sources = { entry, files, folder: folderBeside(files) };
-  const request = compileRequest({
+  const request = buildRequest({
     runtime,
     step,
     argv: step.argv(sources),

@@ -1,6 +1,6 @@
 import { basename, extname } from "node:path";
 import { MIB } from "../../jobs/limits.ts";
-import type { CompilerNeeds, Program, Sources } from "../runtime.ts";
+import type { BuildNeeds, Program, Sources } from "../runtime.ts";
 import { asPath } from "./find-binary.ts";
 
 /*
@@ -8,7 +8,7 @@ import { asPath } from "./find-binary.ts";
  */
 
 /** As much as a job that asks for nothing: compilers are larger than most of what they compile. */
-export const COMPILER_NEEDS: CompilerNeeds = {
+export const COMPILER_NEEDS: BuildNeeds = {
   memoryBytes: 512 * MIB,
   processes: 64,
   diskBytes: 256 * MIB,

@@ -1,9 +1,9 @@
 import type { Limits } from "../jobs/limits.ts";
 import type { GuestInput, GuestRequest } from "../sandbox/sandbox.ts";
-import type { CompileStep, InstalledRuntime, Sources } from "./runtime.ts";
+import type { BuildStep, CompileStep, InstalledRuntime, Sources } from "./runtime.ts";
 
 /*
- * The guest in which a compiler runs, for jobs and for the trial of a language alike.
+ * The guest in which a step before the program runs, for jobs and for the trial of a language alike.
  */
 
 const FOLDER = ".compiled";
@@ -21,20 +21,20 @@ export function isIn(path: string, folder: string): boolean {
   return path === folder || path.startsWith(`${folder}/`);
 }
 
-interface CompileGuest {
+interface BuildGuest {
   readonly runtime: Pick<InstalledRuntime, "mounts">;
-  readonly step: CompileStep;
+  readonly step: BuildStep;
   readonly argv: readonly string[];
   readonly inputs: readonly GuestInput[];
   /** Of what it makes. */
   readonly folder: string;
-  /** Of the job, as far as they count for its compiler. */
+  /** Of the job, as far as they count for the step. */
   readonly limits: Limits;
   readonly timeoutSec: number;
   readonly slot: number;
 }
 
-export function compileRequest(guest: CompileGuest): GuestRequest {
+export function buildRequest(guest: BuildGuest): GuestRequest {
   const { runtime, step, argv, inputs, folder, slot } = guest;
   return {
     argv,
@@ -43,14 +43,14 @@ export function compileRequest(guest: CompileGuest): GuestRequest {
     inputs,
     outputsBelow: folder,
     mounts: runtime.mounts,
-    limits: compilerLimits(guest),
+    limits: stepLimits(guest),
     memoryLimit: step.memoryLimit,
     slot,
   };
 }
 
-/** A job that is content with little gets its program compiled all the same. */
-function compilerLimits({ step: { needs }, limits, timeoutSec }: CompileGuest): Limits {
+/** A job that is content with little gets what its program needs all the same. */
+function stepLimits({ step: { needs }, limits, timeoutSec }: BuildGuest): Limits {
   return {
     memoryBytes: Math.max(limits.memoryBytes, needs.memoryBytes),
     cpuSec: timeoutSec,

@@ -2,10 +2,18 @@ import { constants } from "node:os";
 
 import { expect, test } from "bun:test";
 
-import { compileVerdict } from "../../src/executor/compile-verdict.ts";
+import { type BuildTool, buildVerdict } from "../../src/executor/build-verdict.ts";
 import type { GuestExit } from "../../src/sandbox/sandbox.ts";
 import { DEFAULT_LIMITS } from "../support/guests.ts";
 
+const TOOL: BuildTool = {
+  stream: "compiler",
+  reason: "compile_error",
+  timeoutVariable: "COMPILE_TIMEOUT_SEC",
+  refusal: "refused the program; the log says why",
+  use: "run",
+  usage: "compileUsage",
+};
 const EXIT: GuestExit = {
   exitCode: 0,
   signalNumber: null,
@@ -17,7 +25,7 @@ const EXIT: GuestExit = {
 };
 
 function verdict(exit: Partial<GuestExit> | null, stopped: "timeout" | "cancelled" | null = null) {
-  return compileVerdict({
+  return buildVerdict(TOOL, {
     exit: exit === null ? null : { ...EXIT, ...exit },
     stopped,
     failure: "The sandbox broke",
