@@ -16,6 +16,7 @@ const FOOTER_BYTES = 4 + MAGIC.length;
 /** An index of as many paths as a guest may hand out takes a third of it. */
 const MAX_INDEX_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
+const MAX_SMALL_BYTES = 32 * 1024;
 
 interface IndexEntry {
   readonly path: string;
@@ -107,12 +108,45 @@ async function readPart(file: FileHandle, at: number, length: number): Promise<B
 }
 
 function keptFiles(file: FileHandle, index: readonly IndexEntry[]): readonly KeptFile[] {
-  let end = 0;
+  const window = new Window(file);
+  let nextStart = 0;
   return index.map((entry) => {
-    const start = end;
-    end += entry.sizeBytes;
-    return { ...entry, bytes: () => readRange(file, start, start + entry.sizeBytes) };
+    const start = nextStart;
+    const end = start + entry.sizeBytes;
+    nextStart = end;
+    const isSmall = entry.sizeBytes <= MAX_SMALL_BYTES;
+    return {
+      ...entry,
+      bytes: () => (isSmall ? readSmall(window, start, end) : readRange(file, start, end)),
+    };
   });
+}
+
+/** Mostly they are read one after the other, and many are a few KiB: one read is for dozens of them. */
+class Window {
+  readonly #file: FileHandle;
+  #start = 0;
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Less where the file ends before. What has been given stays as it is. */
+  async read(start: number, end: number): Promise<Uint8Array> {
+    const isInside = this.#start <= start && end <= this.#start + this.#bytes.length;
+    if (isInside) return this.#bytes.subarray(start - this.#start, end - this.#start);
+    const buffer = new Uint8Array(READ_BYTES);
+    const { bytesRead } = await this.#file.read(buffer, 0, buffer.length, start);
+    countStreamedBytes(buffer.length);
+    this.#start = start;
+    this.#bytes = buffer.subarray(0, bytesRead);
+    return this.#bytes.subarray(0, end - start);
+  }
+}
+
+async function* readSmall(window: Window, start: number, end: number) {
+  if (end > start) yield await window.read(start, end);
 }
 
 /** Ends early where the file does. Each chunk is good until the next is asked for: one buffer serves them all. */

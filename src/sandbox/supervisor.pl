@@ -72,6 +72,8 @@ our $uncollected;
 # Of the job's files, by path: bytes of small ones, what a stat of the others gave.
 our (%kept, %input_mark);
 my $kept_bytes = 0;
+# Directories for them, each of which is looked for once.
+my %is_there;
 my $received = '';
 our ($waiting, $program, $cpu_ms_before);
 my $go = receive_job();
@@ -158,7 +160,7 @@ sub make_directories {
     my $directory = $work;
     for my $part (@_) {
         $directory .= "/$part";
-        -d $directory or mkdir $directory, 0755 or give_up("The job's directory cannot be made: $!");
+        $is_there{$directory} ||= -d $directory || mkdir($directory, 0755) or give_up("The job's directory cannot be made: $!");
     }
 }
 
