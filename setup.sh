@@ -49,6 +49,8 @@ package_of() {
     perl:dnf) echo perl-interpreter ;;
     g++:dnf) echo gcc-c++ ;;
     lua:apt-get | lua:apk) echo lua5.4 ;;
+    pip3:apk) echo py3-pip ;;
+    pip3:*) echo python3-pip ;;
     *) echo "$1" ;;
   esac
 }
@@ -223,10 +225,11 @@ line=""
 if [ "$(uname -s)" = Linux ]; then
   # curl is what the README and the examples call the service with; with unzip and bash, also what Bun's installer needs.
   # gcc, g++ and lua stand for the languages that are compiled and those that are not, in the tests; g++ has C's headers too.
+  # pip installs the dependencies of Python jobs.
   if find_bun || has npm; then
-    install_system_packages bwrap perl python3 redis-server faketime curl gcc g++ lua
+    install_system_packages bwrap perl python3 pip3 redis-server faketime curl gcc g++ lua
   else
-    install_system_packages bwrap perl python3 redis-server faketime curl gcc g++ lua unzip bash
+    install_system_packages bwrap perl python3 pip3 redis-server faketime curl gcc g++ lua unzip bash
   fi
   [ -z "$with_browser" ] || install_browser
   ! has bwrap || check_sandbox

@@ -47,6 +47,7 @@ export async function openBench(isQuick: boolean): Promise<Bench> {
     searchPath: process.env["PATH"] ?? "",
     homeDirectory: homedir(),
     runtimeDir: directory,
+    mayInstall: false,
   });
   let folders = 0;
   return {

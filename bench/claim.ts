@@ -105,6 +105,7 @@ function newJob(): NewJob {
       netPolicy: "none",
       env: {},
       stdin: "",
+      install: false,
       limits: {
         memoryBytes: 512 * MIB,
         cpuSec: 60,

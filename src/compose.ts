@@ -1,13 +1,11 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import { composeSteps } from "./compose-steps.ts";
 import type { Config } from "./config.ts";
 import { createLocalEgress } from "./egress/local-egress.ts";
 import { type AppError, messageOf } from "./errors.ts";
-import { createCompiler } from "./executor/compile.ts";
-import type { Compiler } from "./executor/executor.ts";
 import type { FileStore } from "./files/file-store.ts";
-import { openLocalBuildCache } from "./files/local-build-cache.ts";
 import { openLocalFiles } from "./files/local.ts";
 import { createPulse, type Pulse } from "./health/pulse.ts";
 import { reasonsNotReady } from "./health/readiness.ts";
@@ -15,7 +13,6 @@ import { createStoreWatch } from "./health/store-watch.ts";
 import { MIB } from "./jobs/limits.ts";
 import type { Service } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
-import { withCompileMetrics } from "./metrics/compile-metrics.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 import { addPoolMetrics, withSandboxMetrics } from "./metrics/sandbox-metrics.ts";
 import { countFence, withStoreMetrics } from "./metrics/store-metrics.ts";
@@ -35,7 +32,7 @@ import { createBubblewrap } from "./sandbox/bubblewrap.ts";
 import { findCgroups, readCgroupView } from "./sandbox/cgroup/find-cgroups.ts";
 import { createGuestCgroups, sweepCgroups } from "./sandbox/cgroup/guest-cgroups.ts";
 import { createUnsandboxed } from "./sandbox/none.ts";
-import type { PreparableSandbox, Sandbox, SandboxStatus } from "./sandbox/sandbox.ts";
+import type { PreparableSandbox, SandboxStatus } from "./sandbox/sandbox.ts";
 import { createWarmPool, type WarmPool } from "./sandbox/warm-pool.ts";
 import { openRedisStore } from "./store/redis/open.ts";
 import { openSqliteStore } from "./store/sqlite/open.ts";
@@ -52,8 +49,6 @@ import { watchStore } from "./store/watched-store.ts";
  * in memory until the job is removed.
  */
 const INLINE_BYTES = 16 * 1024;
-/** In the folder of all jobs, where no job's id begins with a dot. */
-const COMPILE_CACHE_FOLDER = ".compiled";
 /** An upload that nobody wrote to for this long was abandoned, on a volume that several processes share. */
 const ABANDONED_UPLOAD_MS = 60 * 60 * 1000;
 
@@ -158,11 +153,11 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     openSandbox: () => openSandbox(config, { log, metrics }),
     createRunner: ({ sandbox: bare, egress }, installed, ready) => {
       const sandbox = withSandboxMetrics(bare, metrics);
-      // The start of a compiler is not the start of its job's program.
-      const compiler = composeCompiler(config, bare, metrics);
+      // The start of an installer or a compiler is not the start of its job's program.
+      const steps = composeSteps(config, { sandbox: bare, egress }, metrics);
       const runtimes = createRuntimeRegistry(installed, { strict: config.strictRuntime });
       return createRunner(
-        { ...parts, sandbox, egress, compiler, runtimes, ready },
+        { ...parts, ...steps, sandbox, egress, runtimes, ready },
         { slots: config.workerConcurrency, drainMs: config.drainSec * 1000 },
       );
     },
@@ -175,15 +170,6 @@ export function composeWorker(config: Config, storage: Storage, parentLog: Logge
     claiming: pulse,
     slots: () => ({ total: config.workerConcurrency, busy: metrics.runs.count }),
   };
-}
-
-function composeCompiler(config: Config, sandbox: Sandbox, metrics: Metrics): Compiler {
-  const cache = openLocalBuildCache(join(config.jobDataDir, COMPILE_CACHE_FOLDER), {
-    maxBytes: config.compileCacheMb * MIB,
-    minFreeBytes: config.minFreeDiskMb * MIB,
-  });
-  const { compileTimeoutSec: timeoutSec } = config;
-  return withCompileMetrics(createCompiler({ sandbox, cache, timeoutSec }), metrics);
 }
 
 /** Wires what brings jobs of dead workers back and removes expired ones. Nothing is started. */
@@ -229,6 +215,7 @@ export async function openSandbox(
         runtimeDir,
         searchPath: config.searchPath,
         homeDirectory: homedir(),
+        mayInstall: config.netPolicies.some((kind) => kind !== "none"),
       }),
     async close() {
       await pool?.close();

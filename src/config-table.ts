@@ -103,6 +103,18 @@ export const VARIABLES = {
     { min: 0, max: MANY },
     "Disk for what was compiled, for jobs with the same code, below JOB_DATA_DIR, in MiB; 0: none.",
   ),
+  installTimeoutSec: integer(
+    "INSTALL_TIMEOUT_SEC",
+    300,
+    { min: 1, max: MANY },
+    "Wall time, and CPU time, of the installing of a job's dependencies; its timeout_sec begins after it.",
+  ),
+  installCacheMb: integer(
+    "INSTALL_CACHE_MB",
+    1024,
+    { min: 0, max: MANY },
+    "Disk for what was installed, for jobs with the same manifest, below JOB_DATA_DIR, in MiB; 0: none.",
+  ),
   apiKeys: list(
     "API_KEYS",
     "Comma-separated keys that may do everything; then, or with one of src/keys.ts, every call but /livez, /readyz and /docs needs one.",

@@ -84,5 +84,14 @@ function runtimeFindings(installed: readonly InstalledRuntime[]): readonly Findi
   const absent = absentLanguages(installed).map(
     ({ name, hint }) => ({ verdict: "absent", text: `${name}: ${hint}` }) as const,
   );
-  return [found, ...absent];
+  return [found, ...installerFindings(installed), ...absent];
+}
+
+/** Nothing where jobs have no network, without which nothing is installed for them. */
+function installerFindings(installed: readonly InstalledRuntime[]): readonly Finding[] {
+  const manifests = installed.flatMap(({ name, install }) =>
+    install === undefined ? [] : [`${name} (${install.manifests[0]})`],
+  );
+  if (manifests.length === 0) return [];
+  return [{ verdict: "ok", text: `Dependencies are installed for ${manifests.join(", ")}.` }];
 }

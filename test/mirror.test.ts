@@ -14,6 +14,7 @@ const PROJECT = join(import.meta.dir, "..");
 const TESTED_BY: Readonly<Record<string, string>> = {
   "compose.ts": "e2e/jobs.test.ts",
   "compose-api.ts": "e2e/metrics.test.ts",
+  "compose-steps.ts": "e2e/compiled.test.ts",
   "main.ts": "e2e/recovery.test.ts",
   "worker.ts": "e2e/jobs.test.ts",
   "doctor.ts": "e2e/fail-closed.test.ts",
@@ -52,7 +53,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "files/job-folders.ts": "files/local.test.ts",
   "files/pack.ts": "files/local-build-cache.test.ts",
   "metrics/answers.ts": "e2e/metrics.test.ts",
-  "metrics/compile-metrics.ts": "e2e/compiled.test.ts",
+  "metrics/build-metrics.ts": "e2e/compiled.test.ts",
   "metrics/metrics.ts": "e2e/metrics.test.ts",
   "metrics/process-metrics.ts": "metrics/scrape.test.ts",
   "metrics/runs.ts": "metrics/store-metrics.test.ts",

@@ -25,6 +25,7 @@ export function jobView(job: JobRecord, queuePosition: number | null) {
     oom: outcome?.oom ?? null,
     usage: usageView(outcome?.usage ?? null),
     compile_usage: usageView(outcome?.compileUsage ?? null),
+    install_usage: usageView(outcome?.installUsage ?? null),
     log: { bytes: job.log.bytes, dropped_bytes: job.log.droppedBytes },
     files: job.files.map(({ path, role, sizeBytes, sha256 }) => ({
       name: path,
@@ -98,7 +99,7 @@ export function specView(spec: ResolvedSpec) {
     net_policy: spec.netPolicy,
     env: spec.env,
     stdin: spec.stdin,
-    install: false,
+    install: spec.install,
     limits: {
       memory_mb: spec.limits.memoryBytes / MIB,
       cpu_sec: spec.limits.cpuSec,

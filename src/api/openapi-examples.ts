@@ -23,6 +23,7 @@ export const QUEUED_JOB = {
   oom: null,
   usage: null,
   compile_usage: null,
+  install_usage: null,
   log: { bytes: 0, dropped_bytes: 0 },
   files: [],
   artifacts: [],
@@ -56,9 +57,11 @@ export const JOB_WITH_OUTPUT = {
   stdout: "hello\n",
   stderr: "",
   compiler: "",
+  installer: "",
   stdout_truncated: false,
   stderr_truncated: false,
   compiler_truncated: false,
+  installer_truncated: false,
 };
 
 export const NDJSON_EXAMPLE = `{"id":"1764000000000-0.0","event":"attempt","attempt":1}
@@ -102,6 +105,7 @@ export const RUNTIMES_EXAMPLE = {
       aliases: ["python3", "python"],
       extensions: [".py"],
       compiles: false,
+      installs: "requirements.txt",
     },
     {
       name: "c",
@@ -109,11 +113,12 @@ export const RUNTIMES_EXAMPLE = {
       aliases: [],
       extensions: [".c"],
       compiles: true,
+      installs: null,
     },
   ],
   absent: [{ name: "ruby", hint: "apt-get install ruby" }],
   limits: { timeout_sec: { default: 60, max: 3600 } },
-  net_policies: ["none"],
+  net_policies: ["none", "allow"],
 };
 
 export const STATS_EXAMPLE = {

@@ -53,6 +53,9 @@ const jobMembers = {
   compile_usage: Type.Union([Usage, Type.Null()], {
     description: "What its compiler used; null where none ran for it.",
   }),
+  install_usage: Type.Union([Usage, Type.Null()], {
+    description: "The same of the installer of its dependencies.",
+  }),
   log: Type.Object({ bytes: count, dropped_bytes: count }, closed),
   files: Type.Array(
     Type.Object(
@@ -74,9 +77,13 @@ const EndedJob = Type.Object(
     stdout: Type.String({ description: "Up to 1 MiB; bytes that are no UTF-8 are replaced." }),
     stderr: Type.String(),
     compiler: Type.String({ description: "What its compiler printed, if it was compiled for it." }),
+    installer: Type.String({
+      description: "What the installer of its dependencies printed, if it asked for one.",
+    }),
     stdout_truncated: Type.Boolean({ description: "The log at /jobs/{id}/logs has more." }),
     stderr_truncated: Type.Boolean(),
     compiler_truncated: Type.Boolean(),
+    installer_truncated: Type.Boolean(),
   },
   closed,
 );
@@ -104,6 +111,10 @@ const Runtimes = Type.Object(
           aliases: Type.Array(Type.String()),
           extensions: Type.Array(Type.String()),
           compiles: Type.Boolean({ description: "Its programs are compiled before they run." }),
+          installs: Type.Union([Type.String(), Type.Null()], {
+            description:
+              "The code file that a job with `install` must have; null: none can be installed.",
+          }),
         },
         closed,
       ),

@@ -1,5 +1,6 @@
 import { Type } from "@sinclair/typebox";
 
+import { STREAM_NAMES } from "../jobs/log-entry.ts";
 import { JOB_STATUSES } from "../jobs/states.ts";
 
 /*
@@ -45,9 +46,13 @@ export const JobQuery = Type.Object(
 /** What part of a log is asked for: query parameters that all its readers have. */
 const LogSelection = {
   stream: Type.Optional(
-    Type.Union([Type.Literal("stdout"), Type.Literal("stderr"), Type.Literal("compiler")], {
-      description: "One of the program's outputs alone, or what its compiler printed",
-    }),
+    Type.Union(
+      STREAM_NAMES.map((name) => Type.Literal(name)),
+      {
+        description:
+          "One of the program's outputs alone, or what its compiler or the installer of its dependencies printed",
+      },
+    ),
   ),
   attempt: Type.Optional(
     Type.String({

@@ -35,12 +35,13 @@ async function runtimes(ports: ApiPorts): Promise<Response> {
   const found = (await ports.runtimes()).list();
   const { bounds, netPolicies } = ports.specs;
   return Response.json({
-    items: found.map(({ name, version, aliases, extensions, compiles }) => ({
+    items: found.map(({ name, version, aliases, extensions, compiles, installs }) => ({
       name,
       version,
       aliases,
       extensions,
       compiles,
+      installs,
     })),
     // Before anything is found, nothing is known to be absent.
     absent: found.length === 0 ? [] : absentLanguages(found),

@@ -46,6 +46,7 @@ const PIECE_HEADS = {
   stdout: pieceHeads("stdout"),
   stderr: pieceHeads("stderr"),
   compiler: pieceHeads("compiler"),
+  installer: pieceHeads("installer"),
 };
 
 function pieceHeads(stream: StreamName) {

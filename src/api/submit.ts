@@ -15,6 +15,7 @@ import type { SubmitKey } from "../store/store.ts";
 import { describeJob, findJob } from "./find-job.ts";
 import { digestOf, idempotencyKeyOf, keyReused, REPLAYED_HEADER } from "./idempotency.ts";
 import { jobView, specView } from "./job-view.ts";
+import { installProblem } from "./install-check.ts";
 import { isJson, receiveJson } from "./json-upload.ts";
 import type { ApiPorts, RoutePorts } from "./ports.ts";
 import { receiveUpload } from "./upload.ts";
@@ -201,6 +202,8 @@ async function checkJob(
       "No worker has announced a runtime to run jobs with.",
     );
   const { runtime, warnings } = registry.resolve(spec.runtime, spec.entry);
+  const problem = spec.install ? installProblem(runtime, files, registry.list()) : null;
+  if (problem !== null) throw invalid("/spec/install", problem);
   return {
     spec: { ...spec, runtime: spec.runtime ?? runtime.name },
     files,
@@ -259,7 +262,7 @@ async function endedView(
   try {
     const ended = await untilEnded(store, job, { timeoutMs: waitSec * 1000, signal });
     if (!isTerminal(ended.status)) return null;
-    const { stdout, stderr, compiler } = await readHeads(
+    const { stdout, stderr, compiler, installer } = await readHeads(
       await openSnapshot(store, ended, "latest"),
       MAX_HEAD_BYTES,
     );
@@ -268,9 +271,11 @@ async function endedView(
       stdout: stdout.text,
       stderr: stderr.text,
       compiler: compiler.text,
+      installer: installer.text,
       stdout_truncated: stdout.isTruncated,
       stderr_truncated: stderr.isTruncated,
       compiler_truncated: compiler.isTruncated,
+      installer_truncated: installer.isTruncated,
     };
   } catch (error) {
     if (isPassing(error)) return null;

@@ -11,7 +11,7 @@ export interface LogEvent {
 export interface FollowOptions {
   /** Of a server that has keys. */
   readonly apiKey?: string;
-  readonly stream?: "stdout" | "stderr" | "compiler";
+  readonly stream?: "stdout" | "stderr" | "compiler" | "installer";
   /** json is lossless, and sends unfinished lines at once. */
   readonly format?: "plain" | "json";
   /** The last event that was had before: what comes is what comes after it. */

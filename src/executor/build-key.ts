@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 
+import type { NetPolicy } from "../jobs/net-policy.ts";
 import type { CompileStep, InstalledRuntime } from "../runtimes/runtime.ts";
 
 /** Changes with what is kept under a key. */
@@ -18,8 +19,10 @@ export async function buildKey(build: {
   /** The API key that asks; null: none, or for all of them. */
   readonly callerId: string | null;
   readonly files: readonly { readonly path: string; readonly sha256: string }[];
+  /** Absent: it has no network. */
+  readonly netPolicy?: NetPolicy;
 }): Promise<string> {
-  const { runtime, step, argv, callerId, files } = build;
+  const { runtime, step, argv, callerId, files, netPolicy = "none" } = build;
   const { name, version, binary } = runtime;
   // Its version stays the same where its machine's package manager replaces it, and where another worker has it from elsewhere.
   const found = await stat(binary).catch(() => null);
@@ -28,7 +31,7 @@ export async function buildKey(build: {
     callerId,
     process.arch,
     [name, version, binary, found?.size, found?.mtimeMs],
-    [argv, step.env, step.helpers ?? {}],
+    [argv, step.env, step.helpers ?? {}, netPolicy],
     files.map(({ path, sha256 }) => `${sha256} ${path}`).toSorted(),
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");

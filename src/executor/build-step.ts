@@ -64,7 +64,7 @@ export async function runBuild(
 }
 
 /** A step that the job ends with. */
-function ended(outcome: Outcome): Built {
+export function ended(outcome: Outcome): Built {
   return { kind: "ended", outcome };
 }
 
@@ -118,7 +118,7 @@ class Unusable extends Error {
   override readonly name = "Unusable";
 }
 
-/** All that a tool has made. Throws Unusable where that is nothing, or where the guest had to leave some of it out. */
+/** All that a tool has made. Throws Unusable where that is too little, or where the guest had to leave some of it out. */
 async function* wholeOutputs(guest: Guest, tool: BuildTool): AsyncGenerator<GuestOutput> {
   let count = 0;
   for await (const output of guest.outputs()) {
@@ -128,5 +128,5 @@ async function* wholeOutputs(guest: Guest, tool: BuildTool): AsyncGenerator<Gues
   const [warning] = guest.warnings();
   if (warning !== undefined)
     throw new Unusable(`The ${tool.stream} made more than can be kept: ${warning}`);
-  if (count === 0) throw new Unusable(`The ${tool.stream} made nothing that could be ${tool.use}.`);
+  if (count === 0 && tool.nothing !== null) throw new Unusable(tool.nothing);
 }

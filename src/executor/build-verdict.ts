@@ -14,10 +14,10 @@ export interface BuildTool {
   readonly timeoutVariable: string;
   /** What it did where it failed for no limit. */
   readonly refusal: string;
-  /** What is done with what it makes. */
-  readonly use: string;
+  /** What a job is told whose tool did well and made nothing; null where that is no failure. */
+  readonly nothing: string | null;
   /** What of an outcome says what it used. */
-  readonly usage: "compileUsage";
+  readonly usage: "compileUsage" | "installUsage";
 }
 
 interface BuildEnd extends GuestEnd {

@@ -22,7 +22,7 @@ const TOOL: BuildTool = {
   reason: "compile_error",
   timeoutVariable: "COMPILE_TIMEOUT_SEC",
   refusal: "refused the program; the log says why",
-  use: "run",
+  nothing: "The compiler made nothing that could be run.",
   usage: "compileUsage",
 };
 

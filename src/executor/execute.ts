@@ -1,24 +1,60 @@
+import type { KeptFile } from "../files/build-cache.ts";
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
-import { withToolUsage } from "./build-verdict.ts";
-import type { Executed, Execution } from "./executor.ts";
+import { type BuildTool, withToolUsage } from "./build-verdict.ts";
+import type { Built, Executed, Execution } from "./executor.ts";
 import { runProgram } from "./run.ts";
 
 /** Runs one job on this machine, from its files to its artifacts. Rejects only for an error of this service. */
 export async function execute(execution: Execution): Promise<Executed> {
-  const { runtime, compiler, cancelled, abandoned } = execution;
-  if (runtime.compile === undefined) return await runProgram(execution, []);
-  const compiled = await compiler.compile(execution, runtime.compile);
-  if (compiled.kind === "given_up") return withoutRun(null);
-  if (compiled.kind === "ended") return withoutRun(compiled.outcome);
+  return await afterStep(execution, installStep(execution), (packages) =>
+    afterStep(execution, compileStep(execution), (made) =>
+      runProgram(execution, { packages, made }),
+    ),
+  );
+}
+
+interface Step {
+  readonly usage: BuildTool["usage"];
+  readonly take: () => Promise<Built>;
+}
+
+function installStep(execution: Execution): Step | null {
+  const { job, runtime, installer } = execution;
+  const { install } = runtime;
+  if (!job.spec.install) return null;
+  const usage = "installUsage";
+  if (install !== undefined) return { usage, take: () => installer.install(execution, install) };
+  const problem = `This worker has nothing to install dependencies of ${runtime.name} with.`;
+  const outcome = outcomeWithoutRun("failed", "install_error", problem);
+  return { usage, take: async () => ({ kind: "ended", outcome }) };
+}
+
+function compileStep(execution: Execution): Step | null {
+  const { runtime, compiler } = execution;
+  const { compile } = runtime;
+  if (compile === undefined) return null;
+  return { usage: "compileUsage", take: () => compiler.compile(execution, compile) };
+}
+
+/** Goes on with the files that a step gives, none where there is no step, unless the job ends with it. */
+async function afterStep(
+  { cancelled, abandoned }: Execution,
+  step: Step | null,
+  next: (files: readonly KeptFile[]) => Promise<Executed>,
+): Promise<Executed> {
+  if (step === null) return await next([]);
+  const built = await step.take();
+  if (built.kind === "given_up") return withoutRun(null);
+  if (built.kind === "ended") return withoutRun(built.outcome);
   try {
     if (abandoned.aborted) return withoutRun(null);
     const { outcome, takeDown } = cancelled.aborted
       ? withoutRun(outcomeWithoutRun("cancelled", "cancelled", null))
-      : await runProgram(execution, compiled.files.files);
-    if (outcome === null || compiled.kind === "cached") return { outcome, takeDown };
-    return { outcome: withToolUsage(outcome, "compileUsage", compiled.usage), takeDown };
+      : await next(built.files.files);
+    if (outcome === null || built.kind === "cached") return { outcome, takeDown };
+    return { outcome: withToolUsage(outcome, step.usage, built.usage), takeDown };
   } finally {
-    await compiled.files.close();
+    await built.files.close();
   }
 }
 

@@ -4,12 +4,12 @@ import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import type { StreamName } from "../jobs/log-entry.ts";
 import type { Outcome, Usage } from "../jobs/outcome.ts";
-import type { CompileStep, InstalledRuntime } from "../runtimes/runtime.ts";
+import type { CompileStep, InstalledRuntime, InstallStep } from "../runtimes/runtime.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 
 /*
- * What runs a job on this machine is given, and gives. A job has one step or two, each a guest of its own: its compiler, where
- * its language has one, and its program.
+ * What runs a job on this machine is given, and gives. A job has up to three steps, each a guest of its own: the installer of its
+ * dependencies, where it asks for one, its compiler, where its language has one, and its program.
  */
 
 /** Where a step's output goes. */
@@ -36,6 +36,7 @@ export interface JobStep {
 export interface Execution extends JobStep {
   readonly sandbox: Sandbox;
   readonly egress: Egress;
+  readonly installer: Installer;
   readonly compiler: Compiler;
   /** The program runs. */
   readonly onStarted: () => void;
@@ -66,6 +67,14 @@ export type Built =
   | { readonly kind: "ended"; readonly outcome: Outcome }
   /** It was abandoned, or there is no sandbox that works. */
   | { readonly kind: "given_up" };
+
+export interface Installer {
+  /**
+   * Gets what a job's manifests name. What the installer prints goes to the log, as a stream of its own. Rejects only for an
+   * error of this service.
+   */
+  install(job: JobStep, step: InstallStep): Promise<Built>;
+}
 
 export interface Compiler {
   /**

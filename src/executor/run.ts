@@ -18,18 +18,18 @@ import {
   withinCollectDeadline,
 } from "./guest-step.ts";
 
-/**
- * Runs a job's program, which finds what its compile step has `made` beside its files. Rejects only for an error of this
- * service.
- */
-export async function runProgram(
-  execution: Execution,
-  made: readonly KeptFile[],
-): Promise<Executed> {
+/** What the steps before a program have left for it, beside the job's files. */
+interface BuiltFiles {
+  readonly packages: readonly KeptFile[];
+  readonly made: readonly KeptFile[];
+}
+
+/** Runs a job's program. Rejects only for an error of this service. */
+export async function runProgram(execution: Execution, built: BuiltFiles): Promise<Executed> {
   const { netPolicy } = execution.job.spec;
   const gate = netPolicy === "none" ? null : await execution.egress.open(netPolicy);
   try {
-    const { outcome, takeDown } = await runWith(execution, made, gate);
+    const { outcome, takeDown } = await runWith(execution, built, gate);
     const takeAllDown = async () => {
       try {
         await takeDown();
@@ -46,16 +46,16 @@ export async function runProgram(
 
 async function runWith(
   execution: Execution,
-  made: readonly KeptFile[],
+  built: BuiltFiles,
   gate: EgressGate | null,
 ): Promise<Executed> {
   const startedAtMs = performance.now();
-  const started = await startGuest(execution.sandbox, guestRequest(execution, made, gate));
+  const started = await startGuest(execution.sandbox, guestRequest(execution, built, gate));
   if (started.guest === null) return { outcome: started.outcome, takeDown: async () => undefined };
   const { guest } = started;
   execution.onStarted();
   const outcome = await unlessAbandoned(guest, execution, () =>
-    attend(execution, guest, { made, startedAtMs }),
+    attend(execution, guest, { made: built.made, startedAtMs }),
   );
   const isAbandoned = execution.abandoned.aborted;
   return { outcome: isAbandoned ? null : outcome, takeDown: () => guest.destroy() };
@@ -63,13 +63,15 @@ async function runWith(
 
 function guestRequest(
   { job, runtime, files, slot }: Execution,
-  made: readonly KeptFile[],
+  { packages, made }: BuiltFiles,
   gate: EgressGate | null,
 ): GuestRequest {
   const { spec, traceparent } = job;
   // The name by which tracing libraries find it: opentelemetry.io/docs/specs/otel/context/env-carriers
   const trace = traceparent === undefined ? {} : { TRACEPARENT: traceparent };
   const identity = { JOB_ID: job.id, JOB_ATTEMPT: String(job.epochs.length) };
+  const install = spec.install ? runtime.install : undefined;
+  const jobEnv = install?.programEnv(spec.env) ?? spec.env;
   const isExecutable = runtime.compile?.makesProgram === true;
   return {
     argv: runtime.argv({
@@ -78,17 +80,20 @@ function guestRequest(
       made: made.map(({ path }) => path),
       memoryBytes: spec.limits.memoryBytes,
     }),
-    env: runtime.env({ ...trace, ...spec.env, ...identity }),
+    env: runtime.env({ ...trace, ...jobEnv, ...identity }),
     stdin: new TextEncoder().encode(spec.stdin),
     inputs: [
       ...job.files.map((file) => inputOf({ job, files }, file)),
       ...made.map((file) => ({ ...file, isExecutable })),
+      // Some bring programs along, and nothing tells which files those are.
+      ...packages.map((file) => ({ ...file, isExecutable: true })),
     ],
+    ...(install === undefined ? {} : { noOutputsBelow: install.folder }),
     mounts: runtime.mounts,
     limits: spec.limits,
     memoryLimit: runtime.memoryLimit,
     memoryReserveBytes: runtime.memoryReserveBytes ?? 0,
-    ...interpreterOf(job, runtime),
+    ...interpreterOf(job, runtime, jobEnv),
     ...(gate === null ? {} : { proxySocket: gate.socketPath }),
     slot,
   };
@@ -100,12 +105,12 @@ const MIN_AHEAD_BYTES = 128 * MIB;
 function interpreterOf(
   { spec, files }: JobRecord,
   runtime: InstalledRuntime,
+  env: Readonly<Record<string, string>>,
 ): Pick<GuestRequest, "interpreter"> {
   if (spec.limits.memoryBytes < MIN_AHEAD_BYTES) return {};
   if (spec.limits.processes < (runtime.waitingThreads ?? 1)) return {};
-  const { entry, env } = spec;
   const paths = files.map(({ path }) => path);
-  const interpreter = runtime.interpreterFor?.({ entry, env, files: paths }) ?? null;
+  const interpreter = runtime.interpreterFor?.({ entry: spec.entry, env, files: paths }) ?? null;
   return interpreter === null ? {} : { interpreter };
 }
 

@@ -22,6 +22,8 @@ export interface ResolvedSpec {
   readonly netPolicy: NetPolicy;
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
+  /** Before it runs, what its manifest names is installed. */
+  readonly install: boolean;
   readonly limits: Limits;
   readonly priority: Priority;
   readonly labels: Readonly<Record<string, string>>;

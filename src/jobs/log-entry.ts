@@ -1,8 +1,11 @@
 import type { Reason } from "./outcome.ts";
 import type { TerminalStatus } from "./states.ts";
 
-/** Where output comes from: a program's two outputs, and its compiler, whatever that prints to which of its own. */
-export const STREAM_NAMES = ["stdout", "stderr", "compiler"] as const;
+/**
+ * Where output comes from: a program's two outputs, and what is run before it, its compiler and the installer of its
+ * dependencies, whatever those print to which of their own.
+ */
+export const STREAM_NAMES = ["stdout", "stderr", "compiler", "installer"] as const;
 
 export type StreamName = (typeof STREAM_NAMES)[number];
 

@@ -11,6 +11,7 @@ export const REASONS = [
   "process_limit",
   "wall_limit",
   "compile_error",
+  "install_error",
   "cancelled",
   "worker_lost",
   "sandbox_error",
@@ -47,6 +48,8 @@ export interface Outcome {
   readonly usage: Usage | null;
   /** What its compiler used, whether the program ran or not; absent where none ran for this job. */
   readonly compileUsage?: Usage;
+  /** The same of the installer of its dependencies. */
+  readonly installUsage?: Usage;
   readonly artifacts: readonly Artifact[];
   /** What the user should know although the run is done, e.g. artifacts left out. */
   readonly warnings: readonly string[];
@@ -72,9 +75,10 @@ export function lostAfterCrashes(): Outcome {
   );
 }
 
-/** CPU time that a job has taken, its compiler's included. */
-export function cpuMsOf({ usage, compileUsage }: Outcome): number {
-  return Math.round((usage?.cpuMs ?? 0) + (compileUsage?.cpuMs ?? 0));
+/** CPU time that a job has taken, that of what ran before its program included. */
+export function cpuMsOf({ usage, compileUsage, installUsage }: Outcome): number {
+  const parts = [usage, compileUsage, installUsage].map((part) => part?.cpuMs ?? 0);
+  return Math.round(parts.reduce((sum, cpuMs) => sum + cpuMs, 0));
 }
 
 /** The outcome of a job whose program never ran or whose end nobody saw. */

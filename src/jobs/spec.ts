@@ -68,7 +68,12 @@ export const JobSpecSchema = Type.Object(
       }),
     ),
     stdin: Type.Optional(Type.String()),
-    install: Type.Optional(Type.Boolean()),
+    install: Type.Optional(
+      Type.Boolean({
+        description:
+          "Installs what the code file names that GET /runtimes has as `installs`, before the program runs; needs a net_policy.",
+      }),
+    ),
     limits: Type.Optional(
       Type.Object(
         {
@@ -129,9 +134,9 @@ export function resolveSpec(sent: unknown, rules: SpecRules): CheckedSpec {
   const callback = resolveCallbackUrl(sent.callback_url, rules.callbacks);
   const errors = [
     ...(entry.ok ? [] : [{ pointer: "/spec/entry", detail: entry.problem }]),
-    ...unsupported(sent),
     ...netPolicy.errors,
     ...callback.errors,
+    ...installErrors(sent, netPolicies),
     ...textErrors(sent),
     ...boundErrors(sent, bounds),
   ];
@@ -145,6 +150,7 @@ export function resolveSpec(sent: unknown, rules: SpecRules): CheckedSpec {
     netPolicy: netPolicy.policy,
     env: sent.env ?? {},
     stdin: sent.stdin ?? "",
+    install: sent.install ?? false,
     limits: resolveLimits(sent, bounds, timeoutSec),
     priority: sent.priority ?? "normal",
     labels: sent.labels ?? {},
@@ -216,15 +222,14 @@ function schemaErrors(sent: unknown): FieldError[] {
   return [...byPointer.values()];
 }
 
-/** Fields of the contract that this server has no way to honour: refused rather than ignored. */
-function unsupported(sent: JobSpec): FieldError[] {
-  const errors: FieldError[] = [];
-  if (sent.install === true)
-    errors.push({
-      pointer: "/spec/install",
-      detail: "This server installs no dependencies: upload them, or let the program fetch them.",
-    });
-  return errors;
+/** Whether there is somebody to install something is found out later, with the runtime. */
+function installErrors(sent: JobSpec, permitted: readonly NetPolicyKind[]): FieldError[] {
+  if (sent.install !== true || (sent.net_policy ?? "none") !== "none") return [];
+  const isNonePermitted = permitted.every((kind) => kind === "none");
+  const detail = isNonePermitted
+    ? "Dependencies come from a network, which this server permits no job (NET_POLICIES): upload them as code files."
+    : `Dependencies come from a network, and the job has none: set net_policy to what this server permits, ${listed(permitted.filter((kind) => kind !== "none"))}.`;
+  return [{ pointer: "/spec/install", detail }];
 }
 
 function* stringsOf(sent: JobSpec): Generator<[pointer: string, text: string, maxBytes: number]> {

@@ -18,16 +18,18 @@ export async function readHeads(
     stdout: new Beginning(maxBytes),
     stderr: new Beginning(maxBytes),
     compiler: new Beginning(maxBytes),
+    installer: new Beginning(maxBytes),
   };
   for await (const page of snapshot.pages()) {
     for (const { stream, bytes } of framesOf(page)) taken[stream].add(bytes);
-    // The compiler had its say before the program began.
+    // What is run before the program has had its say by then.
     if (taken.stdout.isTruncated && taken.stderr.isTruncated) break;
   }
   return {
     stdout: taken.stdout.head(),
     stderr: taken.stderr.head(),
     compiler: taken.compiler.head(),
+    installer: taken.installer.head(),
   };
 }
 

@@ -13,6 +13,7 @@ export class Intake {
     stdout: new WholeCharacters(),
     stderr: new WholeCharacters(),
     compiler: new WholeCharacters(),
+    installer: new WholeCharacters(),
   };
   #acceptedBytes = 0;
   #droppedBytes = 0;

@@ -29,9 +29,11 @@ export interface Metrics {
   readonly callbacks: Counter<"result">;
   readonly httpRequests: Counter<"method" | "route" | "status">;
   readonly sandboxStarts: Counter<"on">;
+  readonly installs: Counter<"result">;
   readonly compiles: Counter<"result">;
   readonly waitSec: Histogram;
   readonly startSec: Histogram;
+  readonly installSec: Histogram;
   readonly compileSec: Histogram;
   readonly runSec: Histogram;
 }
@@ -45,7 +47,8 @@ export function createMetrics(): Metrics {
   for (const became of ["requeued", "lost", "cancelled"]) metrics.jobsRecovered.inc({ became }, 0);
   for (const result of ["delivered", "postponed", "given_up"]) metrics.callbacks.inc({ result }, 0);
   for (const answer of ["accepted", "replayed"]) metrics.submits.inc({ answer }, 0);
-  for (const result of ["made", "cached", "failed"]) metrics.compiles.inc({ result }, 0);
+  for (const result of ["made", "cached", "failed"])
+    for (const steps of [metrics.installs, metrics.compiles]) steps.inc({ result }, 0);
   return metrics;
 }
 
@@ -87,6 +90,11 @@ function counters(registry: Registry) {
       "Programs started, by what had been started ahead: their interpreter, their sandbox, or nothing.",
       ["on"],
     ),
+    installs: counter(
+      "installs",
+      "Install steps, by what came of them: made, cached (as installed before for the same manifest), failed.",
+      ["result"],
+    ),
     compiles: counter(
       "compiles",
       "Compile steps, by what came of them: made, cached (as made before of the same code), failed.",
@@ -106,6 +114,7 @@ function histograms(registry: Registry) {
   return {
     waitSec: histogram("wait", "From a job's submission to its first claim.", WAIT_BUCKETS_SEC),
     startSec: histogram("start", "From a claim until the program runs.", START_BUCKETS_SEC),
+    installSec: histogram("install", "Install steps that were not cached.", RUN_BUCKETS_SEC),
     compileSec: histogram("compile", "Compile steps that were not cached.", RUN_BUCKETS_SEC),
     runSec: histogram("run", "From a program's start to its end.", RUN_BUCKETS_SEC),
   };

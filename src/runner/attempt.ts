@@ -1,7 +1,7 @@
 import type { Egress } from "../egress/egress.ts";
 import { AppError, type ErrorCode, messageOf } from "../errors.ts";
 import { execute } from "../executor/execute.ts";
-import type { Compiler, Executed } from "../executor/executor.ts";
+import type { Compiler, Executed, Installer } from "../executor/executor.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
@@ -33,6 +33,7 @@ export interface AttemptPorts {
   readonly files: FileStore;
   readonly sandbox: Sandbox;
   readonly egress: Egress;
+  readonly installer: Installer;
   readonly compiler: Compiler;
   readonly runtimes: RuntimeRegistry<InstalledRuntime>;
   readonly leases: LeaseKeeper;
@@ -206,6 +207,7 @@ async function outcomeOf(
       runtime: findRuntime(ports.runtimes, job),
       sandbox: ports.sandbox,
       egress: ports.egress,
+      installer: ports.installer,
       compiler: ports.compiler,
       files: ports.files,
       log: options.collector,

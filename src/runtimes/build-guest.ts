@@ -31,11 +31,13 @@ interface BuildGuest {
   /** Of the job, as far as they count for the step. */
   readonly limits: Limits;
   readonly timeoutSec: number;
+  /** Absent: it has no network. */
+  readonly proxySocket?: string;
   readonly slot: number;
 }
 
 export function buildRequest(guest: BuildGuest): GuestRequest {
-  const { runtime, step, argv, inputs, folder, slot } = guest;
+  const { runtime, step, argv, inputs, folder, proxySocket, slot } = guest;
   return {
     argv,
     env: step.env,
@@ -45,6 +47,7 @@ export function buildRequest(guest: BuildGuest): GuestRequest {
     mounts: runtime.mounts,
     limits: stepLimits(guest),
     memoryLimit: step.memoryLimit,
+    ...(proxySocket === undefined ? {} : { proxySocket }),
     slot,
   };
 }

@@ -18,6 +18,8 @@ export interface Discovery {
   readonly homeDirectory: string;
   /** A directory of this process where guests' uids can reach, at a path that is not a guest's own (/work). */
   readonly runtimeDir: string;
+  /** Jobs may have a network, without which nothing can be installed for them. */
+  readonly mayInstall: boolean;
 }
 
 const USUAL_DIRECTORIES = ["/usr/local/bin", "/usr/bin", "/bin"];
@@ -91,7 +93,14 @@ async function firstUsable(
   for (const candidate of candidates) {
     const described = language.describe(candidate, discovery.runtimeDir);
     if (described === null) continue;
-    const runtime = { ...described, version: "", aliases: [], extensions: language.extensions };
+    const { install, ...others } = described;
+    const runtime = {
+      ...others,
+      ...(install !== undefined && discovery.mayInstall ? { install } : {}),
+      version: "",
+      aliases: [],
+      extensions: language.extensions,
+    };
     const version = await tryRuntime(runtime, language, discovery);
     if (version !== null) return { candidate, runtime: { ...runtime, version } };
   }

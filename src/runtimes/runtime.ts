@@ -21,6 +21,8 @@ export interface InstalledRuntime {
   readonly argv: (program: Program) => readonly string[];
   /** The job's environment with what this runtime needs added, e.g. for line-buffered output. */
   readonly env: (jobEnv: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
+  /** Gets what a job's code needs; absent: there is nothing to do that with, or jobs here have no network. */
+  readonly install?: InstallStep;
   /** Makes of a job's code what `argv` runs; absent: the entry is run as it is. */
   readonly compile?: CompileStep;
   /**
@@ -55,6 +57,22 @@ export interface BuildStep {
 }
 
 export type BuildNeeds = Pick<Limits, "memoryBytes" | "processes" | "diskBytes">;
+
+/** How the dependencies of a job are installed, by a tool that has nothing of the job but what names them. */
+export interface InstallStep extends BuildStep {
+  /** The files that it reads, at the top of a job's code: the first has to be there. */
+  readonly manifests: readonly [required: string, ...others: readonly string[]];
+  /** `manifests`: those of them that the job has, in the same order. */
+  readonly argv: (manifests: readonly string[]) => readonly string[];
+  /** What the tool must be able to read beyond what its runtime must. */
+  readonly mounts: readonly ReadOnlyMount[];
+  /** Where the packages come out, in the working directory of the tool, and are put in that of the program. */
+  readonly folder: string;
+  /** The job's environment with what makes its program find them there. */
+  readonly programEnv: (
+    jobEnv: Readonly<Record<string, string>>,
+  ) => Readonly<Record<string, string>>;
+}
 
 /** How a language's compiler is run, which has nothing of a job but its code. */
 export interface CompileStep extends BuildStep {
@@ -100,9 +118,12 @@ interface RuntimeInfo {
   readonly aliases: readonly string[];
   readonly extensions: readonly string[];
   readonly compiles: boolean;
+  readonly installs: string | null;
 }
 
 export function runtimeInfo(runtime: InstalledRuntime): RuntimeInfo {
-  const { name, version, aliases, extensions, compile } = runtime;
-  return { name, version, aliases, extensions, compiles: compile !== undefined };
+  const { name, version, aliases, extensions, compile, install } = runtime;
+  const compiles = compile !== undefined;
+  const installs = install?.manifests[0] ?? null;
+  return { name, version, aliases, extensions, compiles, installs };
 }

@@ -12,4 +12,6 @@ export interface WorkerRuntime {
   readonly extensions: readonly string[];
   /** Its programs are compiled before they run. */
   readonly compiles: boolean;
+  /** The file whose dependencies it can install for a job; null: it installs none. */
+  readonly installs: string | null;
 }

@@ -41,6 +41,7 @@ export function appendContract(harness: StoreHarness): void {
         frame("😀\r\n", "stderr"),
         frame(Uint8Array.of(0xf0, 0x9f), "stdout"),
         frame("refused\n", "compiler"),
+        frame("fetched\n", "installer"),
       ];
       await append(lease, 1, { kind: "frames", frames });
       const big = Uint8Array.from({ length: 64 * 1024 }, (_, index) => (index * 7) % 256);

@@ -54,6 +54,7 @@ export function newJob(
       netPolicy: "none",
       env: {},
       stdin: "",
+      install: false,
       limits: {
         memoryBytes: 256 * MIB,
         cpuSec: 60,

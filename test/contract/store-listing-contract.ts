@@ -202,8 +202,9 @@ export function listingContract(harness: StoreHarness): void {
           aliases: ["python3", "python"],
           extensions: [".py"],
           compiles: false,
+          installs: "requirements.txt",
         },
-        { name: "c", version: "", aliases: [], extensions: [], compiles: true },
+        { name: "c", version: "", aliases: [], extensions: [], compiles: true, installs: null },
       ],
     };
 

@@ -30,6 +30,8 @@ test("whatever decides what is made changes the key", async () => {
     { step: { ...step, env: { A: "1" } } },
     { step: { ...step, helpers: { "helper.c": "" } } },
     { argv: ["gcc", "-O2 ./main.c"] },
+    { netPolicy: "full" },
+    { netPolicy: { allow: ["example.com"] } },
     { callerId: "a" },
     { callerId: "b" },
     { files: files.slice(1) },

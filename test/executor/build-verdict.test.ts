@@ -11,7 +11,7 @@ const TOOL: BuildTool = {
   reason: "compile_error",
   timeoutVariable: "COMPILE_TIMEOUT_SEC",
   refusal: "refused the program; the log says why",
-  use: "run",
+  nothing: null,
   usage: "compileUsage",
 };
 const EXIT: GuestExit = {

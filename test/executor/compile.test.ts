@@ -101,7 +101,7 @@ describe("a compile that fails", () => {
       artifacts: [],
       error: "The compiler refused the program; the log says why.",
     });
-    expect(log.text).toEqual({ stdout: "", stderr: "", compiler: "wrong\n" });
+    expect(log.text).toEqual({ stdout: "", stderr: "", compiler: "wrong\n", installer: "" });
     expect(starts()).toBe(0);
   });
 

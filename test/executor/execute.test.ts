@@ -58,6 +58,7 @@ function run(
     runtime,
     sandbox,
     egress: workshop.egress,
+    installer: workshop.installer,
     compiler: workshop.compiler,
     files: workshop.files,
     log,

@@ -43,6 +43,7 @@ test("an entry alone gets every default", () => {
     netPolicy: "none",
     env: {},
     stdin: "",
+    install: false,
     limits: {
       memoryBytes: 512 * MIB,
       cpuSec: 60,
@@ -88,6 +89,17 @@ test("a long job may compute all along, unless it limits its CPU time itself", (
   expect(resolve({ timeout_sec: 100.5 }).limits.cpuSec).toBe(101);
   expect(resolve({ timeout_sec: 3600 }).limits.cpuSec).toBe(900);
   expect(resolve({ timeout_sec: 3600, limits: { cpu_sec: 5 } }).limits.cpuSec).toBe(5);
+});
+
+test("an install needs a network, of those that the server permits", () => {
+  const permissive: SpecRules = { ...RULES, netPolicies: ["none", "allow", "full"] };
+  const sent = { entry: "main.py", install: true };
+  const taken = resolveSpec({ ...sent, net_policy: { allow: ["pypi.org"] } }, permissive);
+  expect(taken.install).toBe(true);
+  expect(resolveSpec({ ...sent, install: false }, RULES).install).toBe(false);
+  expect(pointersOf(sent)).toEqual(["/spec/install"]);
+  expect(() => resolveSpec(sent, { ...RULES, netPolicies: ["none"] })).toThrow("NET_POLICIES");
+  expect(() => resolveSpec(sent, permissive)).toThrow('permits, "allow" and "full"');
 });
 
 test("every field at fault is named at once", () => {

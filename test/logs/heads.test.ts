@@ -22,6 +22,7 @@ function snapshotOf(pages: readonly (readonly ReturnType<typeof frame>[])[]) {
 
 test("each stream has a head of its own, and a short one is whole", async () => {
   const { snapshot } = snapshotOf([
+    [frame("got", "installer")],
     [frame("built", "compiler")],
     [frame("out "), frame("err", "stderr")],
     [frame("put")],
@@ -30,6 +31,7 @@ test("each stream has a head of its own, and a short one is whole", async () => 
     stdout: { text: "out put", isTruncated: false },
     stderr: { text: "err", isTruncated: false },
     compiler: { text: "built", isTruncated: false },
+    installer: { text: "got", isTruncated: false },
   });
 });
 
@@ -51,6 +53,7 @@ test("what comes after both heads is not read", async () => {
     stdout: { text: "xxxx", isTruncated: true },
     stderr: { text: "yyyy", isTruncated: true },
     compiler: { text: "", isTruncated: false },
+    installer: { text: "", isTruncated: false },
   });
   expect(counted.read).toBe(2);
 });

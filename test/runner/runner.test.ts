@@ -138,7 +138,16 @@ describe("the runner", () => {
       {
         owner: OWNER,
         slots: 2,
-        runtimes: [{ name: "sh", version: "1", aliases: [], extensions: [".sh"], compiles: false }],
+        runtimes: [
+          {
+            name: "sh",
+            version: "1",
+            aliases: [],
+            extensions: [".sh"],
+            compiles: false,
+            installs: null,
+          },
+        ],
       },
     ]);
   });

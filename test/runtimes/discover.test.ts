@@ -193,6 +193,7 @@ describe("what is no use to a job is not offered", () => {
       searchPath: "/usr/bin",
       homeDirectory: "/nonexistent",
       runtimeDir,
+      mayInstall: false,
     });
     expect(found).toEqual([]);
   });

@@ -16,6 +16,7 @@ export interface JobJson {
   readonly oom: boolean | null;
   readonly usage: UsageJson | null;
   readonly compile_usage: UsageJson | null;
+  readonly install_usage: UsageJson | null;
   readonly error: string | null;
   readonly warnings: readonly string[];
   readonly log: { readonly bytes: number; readonly dropped_bytes: number };

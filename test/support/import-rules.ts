@@ -271,6 +271,11 @@ export const IMPORT_RULES: readonly ImportRule[] = [
     refused: ["./compose.ts", "./api/app.ts", "./platform/spawn.ts", "ioredis"],
   },
   {
+    file: "src/compose-steps.ts",
+    allowed: ["./config.ts", "./executor/compile.ts", "./files/local-build-cache.ts", "node:path"],
+    refused: ["./main.ts", "./worker.ts", "ioredis", "prom-client"],
+  },
+  {
     file: "src/compose.ts",
     allowed: ["./config.ts", "./store/redis/store.ts", "./sandbox/bubblewrap.ts", "node:path"],
     refused: ["./main.ts", "./worker.ts", "ioredis", "elysia", "prom-client"],

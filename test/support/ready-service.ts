@@ -6,7 +6,12 @@ import { removeDataDir, type RunningService, startService } from "./service.ts";
  */
 
 interface Runtimes {
-  readonly items: readonly { readonly name: string; readonly compiles: boolean }[];
+  readonly items: readonly {
+    readonly name: string;
+    readonly aliases: readonly string[];
+    readonly compiles: boolean;
+    readonly installs: string | null;
+  }[];
   readonly absent: readonly { readonly name: string; readonly hint: string }[];
 }
 
@@ -43,6 +48,7 @@ export async function runJob({ url }: RunningService, submission: Submission) {
     stdout: await printed("stdout"),
     stderr: await printed("stderr"),
     compiler: await printed("compiler"),
+    installer: await printed("installer"),
   };
 }
 

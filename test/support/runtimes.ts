@@ -47,7 +47,13 @@ export function useRuntimes() {
   const sandbox: Sandbox = createBubblewrap({ uids: { first: 30_001, last: 30_100 }, runtimeDir });
   let found: readonly InstalledRuntime[] = [];
   const discover = (searchPath = `${dirname(process.execPath)}:/usr/bin:/bin`) =>
-    discoverRuntimes({ sandbox, searchPath, homeDirectory: homedir(), runtimeDir });
+    discoverRuntimes({
+      sandbox,
+      searchPath,
+      homeDirectory: homedir(),
+      runtimeDir,
+      mayInstall: true,
+    });
   beforeAll(async () => {
     found = await discover();
   }, 30_000);

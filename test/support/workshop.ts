@@ -5,7 +5,8 @@ import { join } from "node:path";
 import type { Egress } from "../../src/egress/egress.ts";
 import { createLocalEgress } from "../../src/egress/local-egress.ts";
 import { createCompiler } from "../../src/executor/compile.ts";
-import type { Compiler } from "../../src/executor/executor.ts";
+import type { Compiler, Installer } from "../../src/executor/executor.ts";
+import { createInstaller } from "../../src/executor/install.ts";
 import type { BuildCache } from "../../src/files/build-cache.ts";
 import type { FileStore } from "../../src/files/file-store.ts";
 import { openLocalBuildCache } from "../../src/files/local-build-cache.ts";
@@ -27,6 +28,7 @@ export interface Workshop {
   /** One that keeps so much, in a folder that all of them share. */
   cacheOf(maxBytes: number): BuildCache;
   readonly compiler: Compiler;
+  readonly installer: Installer;
   readonly shell: InstalledRuntime;
   /** Puts a shell script's files in place and gives the job that runs it. */
   prepare(script: string, options?: PrepareOptions): Promise<NewJob>;
@@ -62,6 +64,7 @@ const SPEC: ResolvedSpec = {
   netPolicy: "none",
   env: {},
   stdin: "",
+  install: false,
   limits: {
     memoryBytes: 256 * MIB,
     cpuSec: 20,
@@ -81,13 +84,16 @@ export async function openWorkshop(): Promise<Workshop> {
   const sandbox = createBubblewrap({ uids: { first: 20_001, last: 20_100 }, runtimeDir });
   const cacheOf = (maxBytes: number) =>
     openLocalBuildCache(join(directory, "jobs", ".compiled"), { maxBytes, minFreeBytes: 0 });
+  const egress = createLocalEgress({ directory: runtimeDir, extraAddresses: [] });
+  const step = { sandbox, cache: cacheOf(64 * MIB), timeoutSec: 20 };
   return {
     store,
     files,
     sandbox,
     cacheOf,
-    compiler: createCompiler({ sandbox, cache: cacheOf(64 * MIB), timeoutSec: 20 }),
-    egress: createLocalEgress({ directory: runtimeDir, extraAddresses: [] }),
+    compiler: createCompiler(step),
+    installer: createInstaller({ ...step, egress }),
+    egress,
     shell: SHELL,
     async prepare(
       script,

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { MIB } from "../../jobs/limits.ts";
 import { asPath, binaryMount, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
+import { bunStep, npmStep, withInstall } from "./installers.ts";
 import { hasVariable, supportPath } from "./support.ts";
 
 /*
@@ -38,6 +39,7 @@ export const node: Language = {
       binary,
       mounts: [...binaryMount(binary), { hostPath: support }],
       memoryLimit: "data",
+      ...withInstall(npmStep(binary)),
       argv: ({ entry, args }) => [binary, asPath(entry), ...args],
       env: (jobEnv) => jobEnv,
       waitingThreads: NODE_WAITING_THREADS,
@@ -82,6 +84,7 @@ export const bun: Language = {
     mounts: binaryMount(binary),
     memoryLimit: "data",
     memoryReserveBytes: BUN_RESERVE_BYTES,
+    install: bunStep(binary, BUN_RESERVE_BYTES),
     argv: ({ entry, args }) => [binary, asPath(entry), ...args],
     // Its transpiler's cache lies under HOME, which is where artifacts come from.
     env: (jobEnv) => ({ BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", ...jobEnv }),

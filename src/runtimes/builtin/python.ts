@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import type { ReadOnlyMount } from "../../sandbox/sandbox.ts";
 import { asGiven, isOfSystem, realBinary, versionBins } from "./find-binary.ts";
 import type { Candidate, HostPlaces, Language } from "./language.ts";
+import { pipStep, withInstall } from "./installers.ts";
 import { hasVariable, keepCompiled, supportPath } from "./support.ts";
 
 /**
@@ -54,6 +55,7 @@ export const python: Language = {
       binary,
       mounts: [...mounts, { hostPath: site }],
       memoryLimit: "address_space",
+      ...withInstall(pipStep(binary)),
       argv: ({ entry, args }) => argv(entry, args),
       env,
       // What else it could not honour job_runner_wait.py sees for itself.

@@ -9,7 +9,7 @@
  *
  * Log entry, STREAM {jr}:log:<id>, id `<epoch>-<seq>`, told apart by the name of the first field:
  *   attempt <n> reason <text, empty for the first>     written by claim, always seq 0
- *   o <bytes> e <bytes> o <bytes> ...                  frames in order, raw bytes: o = stdout, e = stderr, c = compiler
+ *   o <bytes> e <bytes> o <bytes> ...                  frames in order, raw bytes: o = stdout, e = stderr, c = compiler, i = installer
  *   frames <packed>                                    the same for more frames than one script call takes: per frame one
  *                                                      byte o, e or c, length (32 bits, big-endian), bytes
  *   gap <dropped bytes so far>
@@ -80,8 +80,18 @@ export function encodeBody(body: LogBody): readonly (string | Buffer)[] {
   return body.frames.flatMap((frame) => [FIELD_OF[frame.stream], bufferOf(frame.bytes)]);
 }
 
-const FIELD_OF: Readonly<Record<StreamName, string>> = { stdout: "o", stderr: "e", compiler: "c" };
-const STREAM_OF: Readonly<Record<string, StreamName>> = { o: "stdout", e: "stderr", c: "compiler" };
+const FIELD_OF = {
+  stdout: "o",
+  stderr: "e",
+  compiler: "c",
+  installer: "i",
+} as const satisfies Readonly<Record<StreamName, string>>;
+const STREAM_OF: Readonly<Record<string, StreamName>> = {
+  o: "stdout",
+  e: "stderr",
+  c: "compiler",
+  i: "installer",
+};
 
 /** The same memory as a Buffer: the client sends those as they are. */
 const bufferOf = (bytes: Uint8Array): Buffer =>

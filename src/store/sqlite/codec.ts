@@ -142,7 +142,12 @@ export function decodeEntry(row: EntryRow): LogEntry {
  * Text columns would not keep what a program prints: it need not be UTF-8.
  */
 const FRAME_HEADER_BYTES = 5;
-const FRAME_STREAMS = ["stdout", "stderr", "compiler"] as const satisfies readonly StreamName[];
+const FRAME_STREAMS = [
+  "stdout",
+  "stderr",
+  "compiler",
+  "installer",
+] as const satisfies readonly StreamName[];
 
 /** Of an encoded entry; 0 or little more for one that has no frames. */
 export function frameCount(bodyBytes: number, payloadBytes: number): number {
