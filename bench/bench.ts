@@ -2,6 +2,7 @@ import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { LANGUAGE_NAMES } from "../src/jobs/languages.ts";
 import { discoverRuntimes } from "../src/runtimes/discover.ts";
 import { createRuntimeRegistry, type RuntimeRegistry } from "../src/runtimes/registry.ts";
 import type { InstalledRuntime } from "../src/runtimes/runtime.ts";
@@ -43,6 +44,7 @@ export async function openBench(isQuick: boolean): Promise<Bench> {
     runtimeDir: directory,
   });
   const runtimes = await discoverRuntimes({
+    languages: LANGUAGE_NAMES,
     sandbox,
     searchPath: process.env["PATH"] ?? "",
     homeDirectory: homedir(),

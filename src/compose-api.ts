@@ -77,6 +77,7 @@ export function composeApiPorts(
         worker?.runtimes().map(runtimeInfo) ?? (await announced(store)),
         { strict },
       ),
+    languages: config.languages,
     sandbox: () => worker?.sandbox() ?? null,
     storeStats: () => storeStats(store),
     slots: () => worker?.slots() ?? null,

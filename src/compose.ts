@@ -211,6 +211,7 @@ export async function openSandbox(
     }),
     findRuntimes: () =>
       discoverRuntimes({
+        languages: config.languages,
         sandbox,
         runtimeDir,
         searchPath: config.searchPath,

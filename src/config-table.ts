@@ -16,6 +16,7 @@ import {
   text,
   webhookSecret,
 } from "./config-variable.ts";
+import { LANGUAGE_NAMES } from "./jobs/languages.ts";
 import { NET_POLICY_KINDS } from "./jobs/net-policy.ts";
 import { LOG_LEVELS } from "./logger.ts";
 
@@ -85,6 +86,12 @@ export const VARIABLES = {
   netExtraAddresses: addressRanges(
     "NET_EXTRA_ADDRESSES",
     "Addresses such as 10.1.2.0/24 that jobs with a network may reach although they are not public.",
+  ),
+  languages: subset(
+    "LANGUAGES",
+    LANGUAGE_NAMES,
+    `What is looked for on this machine, of ${LANGUAGE_NAMES.join(", ")}. With less a worker is ready sooner.`,
+    LANGUAGE_NAMES,
   ),
   strictRuntime: flag(
     "STRICT_RUNTIME",

@@ -47,7 +47,7 @@ async function sandboxFindings(config: Config): Promise<readonly Finding[]> {
       const status = await opened.sandbox.selfTest();
       const found = statusFindings(status, config);
       if (!status.ready) return found;
-      return [...found, ...runtimeFindings(await opened.findRuntimes())];
+      return [...found, ...runtimeFindings(await opened.findRuntimes(), config)];
     } finally {
       await opened.close();
     }
@@ -75,13 +75,16 @@ function guestUser({ sandboxUids }: Config): string {
   return `uids ${sandboxUids.first}-${sandboxUids.last}, one for each job`;
 }
 
-function runtimeFindings(installed: readonly InstalledRuntime[]): readonly Finding[] {
+function runtimeFindings(
+  installed: readonly InstalledRuntime[],
+  { languages }: Config,
+): readonly Finding[] {
   const names = installed.map(({ name }) => name).join(", ");
   const found: Finding =
     names === ""
       ? { verdict: "BROKEN", text: "No language was found to run programs with: install python3." }
       : { verdict: "ok", text: `These run programs: ${names}.` };
-  const absent = absentLanguages(installed).map(
+  const absent = absentLanguages(installed, languages).map(
     ({ name, hint }) => ({ verdict: "absent", text: `${name}: ${hint}` }) as const,
   );
   return [found, ...installerFindings(installed), ...absent];

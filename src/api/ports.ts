@@ -1,3 +1,4 @@
+import type { LanguageName } from "../jobs/languages.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { Logger } from "../logger.ts";
@@ -41,6 +42,8 @@ export interface ApiPorts extends ServingPorts {
   readonly logs: LogHub;
   readonly files: FileStore;
   /** What may be submitted now: this process's own runtimes, or what the workers have announced. */
+  /** What is looked for on the machines that run jobs. */
+  readonly languages: readonly LanguageName[];
   readonly runtimes: () => Promise<RuntimeRegistry<WorkerRuntime>>;
   /** The sandbox of the worker in this process; null where jobs run elsewhere. */
   readonly sandbox: () => SandboxStatus | null;

@@ -44,7 +44,7 @@ async function runtimes(ports: ApiPorts): Promise<Response> {
       installs,
     })),
     // Before anything is found, nothing is known to be absent.
-    absent: found.length === 0 ? [] : absentLanguages(found),
+    absent: found.length === 0 ? [] : absentLanguages(found, ports.languages),
     limits: {
       timeout_sec: boundView(bounds.timeoutSec),
       memory_mb: boundView(bounds.memoryMb),

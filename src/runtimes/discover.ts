@@ -1,3 +1,4 @@
+import type { LanguageName } from "../jobs/languages.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Candidate, HostPlaces, Language } from "./builtin/language.ts";
 import { installSupport } from "./builtin/support.ts";
@@ -12,6 +13,8 @@ import { tryRuntime } from "./trial.ts";
  */
 
 export interface Discovery {
+  /** Of these alone. */
+  readonly languages: readonly LanguageName[];
   readonly sandbox: Sandbox;
   /** The value of PATH. */
   readonly searchPath: string;
@@ -33,7 +36,7 @@ export async function discoverRuntimes(discovery: Discovery): Promise<readonly I
     homeDirectory: discovery.homeDirectory,
   };
   const found = await Promise.all(
-    LANGUAGES.map(async (language) => ({
+    LANGUAGES.filter(({ name }) => discovery.languages.includes(name)).map(async (language) => ({
       language,
       runtimes: await tryLanguage(language, places, discovery),
     })),

@@ -1,3 +1,4 @@
+import { LANGUAGE_NAMES, type LanguageName } from "../jobs/languages.ts";
 import { cLanguage, cPlusPlus } from "./builtin/c.ts";
 import { go } from "./builtin/go.ts";
 import { java } from "./builtin/java.ts";
@@ -12,16 +13,15 @@ import { ruby } from "./builtin/ruby.ts";
 import { rust } from "./builtin/rust.ts";
 import { bash, sh } from "./builtin/shell.ts";
 
-/** Every language that is looked for, in the order in which they are listed, and chosen for an extension that several have. */
-export const LANGUAGES: readonly Language[] = [
+const BY_NAME: Readonly<Record<LanguageName, Language>> = {
   python,
   node,
   bun,
   deno,
   bash,
   sh,
-  cLanguage,
-  cPlusPlus,
+  c: cLanguage,
+  "c++": cPlusPlus,
   go,
   rust,
   java,
@@ -30,7 +30,10 @@ export const LANGUAGES: readonly Language[] = [
   php,
   lua,
   r,
-];
+};
+
+/** Every language that there is code for, in the order of their names. */
+export const LANGUAGES: readonly Language[] = LANGUAGE_NAMES.map((name) => BY_NAME[name]);
 
 interface AbsentLanguage {
   readonly name: string;
@@ -38,10 +41,13 @@ interface AbsentLanguage {
   readonly hint: string;
 }
 
-/** The languages that none of these runtimes is of. */
+/** The languages, of those that are looked for, that none of these runtimes is of. */
 export function absentLanguages(
   present: readonly { readonly name: string; readonly aliases: readonly string[] }[],
+  lookedFor: readonly LanguageName[],
 ): readonly AbsentLanguage[] {
   const names = new Set(present.flatMap(({ name, aliases }) => [name, ...aliases]));
-  return LANGUAGES.filter(({ name }) => !names.has(name)).map(({ name, hint }) => ({ name, hint }));
+  return LANGUAGES.filter(({ name }) => lookedFor.includes(name) && !names.has(name)).map(
+    ({ name, hint }) => ({ name, hint }),
+  );
 }

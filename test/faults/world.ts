@@ -140,6 +140,8 @@ export class World {
       LOG_LEVEL: "debug",
       MIN_FREE_DISK_MB: "0",
       ...(this.redis !== null && { REDIS_URL: this.redis.url }),
+      // What the programs of its jobs are in: each start of a worker tries what it offers.
+      LANGUAGES: "python,sh,bash",
       ...this.#options.env,
     };
   }

@@ -1,3 +1,4 @@
+import { LANGUAGE_NAMES } from "../../src/jobs/languages.ts";
 import { afterAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -189,6 +190,7 @@ describe("what is no use to a job is not offered", () => {
       bwrapPath: "/no/bwrap",
     });
     const found = await discoverRuntimes({
+      languages: LANGUAGE_NAMES,
       sandbox,
       searchPath: "/usr/bin",
       homeDirectory: "/nonexistent",

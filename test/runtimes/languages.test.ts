@@ -1,3 +1,4 @@
+import { LANGUAGE_NAMES } from "../../src/jobs/languages.ts";
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,10 +11,12 @@ test("a language is absent unless a runtime has its name, or that for an alias",
     { name: "python3.11", aliases: ["python3", "python"] },
     { name: "c++", aliases: ["cpp"] },
   ];
-  const absent = absentLanguages(present);
+  const absent = absentLanguages(present, LANGUAGE_NAMES);
   const names = absent.map(({ name }) => name);
   for (const name of ["python", "c++"]) expect(names).not.toContain(name);
   for (const name of ["node", "c", "r"]) expect(names).toContain(name);
+  // What nobody looks for is not missed.
+  expect(absentLanguages(present, ["python", "r"]).map(({ name }) => name)).toEqual(["r"]);
   expect(absent.find(({ name }) => name === "ruby")?.hint).toBe("apt-get install ruby");
 });
 

@@ -1,4 +1,5 @@
 import type { Api } from "../../src/api/app.ts";
+import { LANGUAGE_NAMES } from "../../src/jobs/languages.ts";
 import { createApi } from "../../src/api/app.ts";
 import type { CallerPolicy } from "../../src/api/guard.ts";
 import { OpenStreams } from "../../src/api/open-streams.ts";
@@ -41,6 +42,7 @@ export async function openApi(): Promise<ApiUnderTest> {
     files: workshop.files,
     runtimes: () =>
       Promise.resolve(createRuntimeRegistry([runtimeInfo(workshop.shell)], { strict: false })),
+    languages: LANGUAGE_NAMES,
     sandbox: () => null,
     reasonsNotReady: () => [],
     storeStats: () => workshop.store.stats(),

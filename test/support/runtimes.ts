@@ -1,3 +1,4 @@
+import { LANGUAGE_NAMES } from "../../src/jobs/languages.ts";
 import { afterAll, beforeAll } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
@@ -48,6 +49,7 @@ export function useRuntimes() {
   let found: readonly InstalledRuntime[] = [];
   const discover = (searchPath = `${dirname(process.execPath)}:/usr/bin:/bin`) =>
     discoverRuntimes({
+      languages: LANGUAGE_NAMES,
       sandbox,
       searchPath,
       homeDirectory: homedir(),
@@ -72,7 +74,7 @@ export function useRuntimes() {
     named,
     /** The body of a test of a language; where that is absent it says what to install. */
     whereInstalled: (language: string, body: () => Promise<void>) => () =>
-      unlessAbsent(language, absentLanguages(found), body),
+      unlessAbsent(language, absentLanguages(found, LANGUAGE_NAMES), body),
     /** What a program that has not ended has printed, once `part` is among it. */
     async printedBefore(name: string, entry: string, source: string, part: string) {
       const runtime = named(name);

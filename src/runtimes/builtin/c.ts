@@ -1,4 +1,5 @@
 import { basename, dirname, extname } from "node:path";
+import type { LanguageName } from "../../jobs/languages.ts";
 import type { Sources } from "../runtime.ts";
 import { COMPILER_NEEDS, programPath, runMade } from "./compiler.ts";
 import { asPath, binaryMount, findPrograms } from "./find-binary.ts";
@@ -45,7 +46,7 @@ export const cPlusPlus: Language = cFamily({
 });
 
 function cFamily(family: {
-  readonly name: string;
+  readonly name: LanguageName;
   readonly hint: string;
   readonly aliases: readonly string[];
   readonly extensions: readonly string[];

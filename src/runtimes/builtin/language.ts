@@ -1,3 +1,4 @@
+import type { LanguageName } from "../../jobs/languages.ts";
 import type { InstalledRuntime } from "../runtime.ts";
 
 /** Where to look for the programs of this machine. */
@@ -20,7 +21,7 @@ export interface Candidate {
 /** A language as one file of builtin/ knows it. */
 export interface Language {
   /** What users call it; a name or an alias of its default runtime. */
-  readonly name: string;
+  readonly name: LanguageName;
   /** A command that gets it onto this machine. */
   readonly hint: string;
   /** Possible programs, best first. Only looks; runs nothing. */

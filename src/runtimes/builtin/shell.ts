@@ -1,5 +1,6 @@
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
+import type { LanguageName } from "../../jobs/languages.ts";
 import { asGiven, binaryMount, realBinary } from "./find-binary.ts";
 import type { Language } from "./language.ts";
 
@@ -21,7 +22,7 @@ export const sh: Language = shell({
 });
 
 function shell(options: {
-  readonly name: string;
+  readonly name: LanguageName;
   readonly hint: string;
   readonly realName: RegExp;
   readonly extensions: readonly string[];

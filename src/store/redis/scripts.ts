@@ -47,6 +47,17 @@ function loadScripts(): ReadonlyMap<ScriptName, Script> {
 
 const scripts = loadScripts();
 
+/** By which a script is called once the server knows it. */
+export function hashOf(name: ScriptName): string {
+  return scriptOf(name).sha1;
+}
+
+function scriptOf(name: ScriptName): Script {
+  const script = scripts.get(name);
+  if (script === undefined) throw new Error(`No script ${name}`);
+  return script;
+}
+
 /**
  * Runs a script by its hash; a server that does not know it (new, restarted, SCRIPT FLUSH) is sent its text once.
  * Every script is called with all its keys that are known before it runs, so that a Cluster finds their slot.
@@ -57,8 +68,7 @@ export async function callScript(
   keys: readonly string[],
   args: readonly (string | number | Buffer)[],
 ): Promise<unknown> {
-  const script = scripts.get(name);
-  if (script === undefined) throw new Error(`No script ${name}`);
+  const script = scriptOf(name);
   try {
     return await client.evalsha(script.sha1, keys.length, ...keys, ...args);
   } catch (error) {

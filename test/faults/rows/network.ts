@@ -1,21 +1,9 @@
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-
-import { ROOT } from "../../support/service.ts";
+import { hashOf } from "../../../src/store/redis/scripts.ts";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
 import { recoveryBoundMs, REDIS, type Row, type Trial } from "../trial.ts";
 import { Violation } from "../violation.ts";
 import type { World } from "../world.ts";
 import { redisOf } from "./redis-busy.ts";
-
-/** By which a script is called once the server knows it (scripts.ts). */
-function hashOf(script: string): string {
-  const read = (name: string) =>
-    readFileSync(join(ROOT, "src/store/redis/scripts", `${name}.lua`), "utf8");
-  const source = read(script).replace("-- include shared.lua\n", () => read("shared"));
-  return createHash("sha1").update(source).digest("hex");
-}
 
 /** A wire to the world's Redis; it is gone with the world's processes. */
 async function wireTo(world: World): Promise<{ wire: TcpProxy; env: Record<string, string> }> {
