@@ -58,6 +58,7 @@ const TESTED_BY: Readonly<Record<string, string>> = {
   "metrics/process-metrics.ts": "metrics/scrape.test.ts",
   "metrics/runs.ts": "metrics/store-metrics.test.ts",
   "metrics/sandbox-metrics.ts": "e2e/metrics.test.ts",
+  "jobs/languages.ts": "runtimes/languages.test.ts",
   "jobs/limits.ts": "e2e/jobs.test.ts",
   "platform/file-system.ts": "files/local.test.ts",
   "keys/caller.ts": "api/guard.test.ts",

@@ -25,7 +25,7 @@ const SILENT_HOST_MS = 30_000;
 /** A receiver that takes longer is to answer first and work after that. */
 const ANSWER_TIMEOUT_MS = 10_000;
 /** Longer than a try takes, the store's answers included. */
-const VISIBILITY_MS = 60_000;
+const VISIBILITY_MS = 20_000;
 /** From each try that failed to the next, so that a receiver may be away for most of a day. After that nobody is told. */
 const RETRY_DELAYS_SEC = [5, 30, 120, 600, 1800, 7200, 21_600, 43_200];
 /** By so much each of them is longer or shorter, so that what failed together does not come back together. */

@@ -51,7 +51,9 @@ test("at debug a job's life is told with its id, its epoch and the requests' ids
   const service = await start({ LOG_LEVEL: "debug", API_KEYS: SECRET });
   const headers = { "X-API-Key": SECRET, "X-Request-Id": "the-request" };
   const { id, epoch } = await runJob(service, headers);
-  await fetch(`${service.url}/jobs/${id}/cancel?x=${SECRET}`, { method: "POST", headers });
+  const cancel = `${service.url}/jobs/${id}/cancel`;
+  expect((await fetch(`${cancel}?x=${SECRET}`, { method: "POST", headers })).status).toBe(422);
+  expect((await fetch(cancel, { method: "POST", headers })).status).toBe(200);
   expect(await service.stop()).toBe(0);
   expect(service.output()).not.toContain(SECRET);
 
@@ -79,6 +81,7 @@ test("at debug a job's life is told with its id, its epoch and the requests' ids
   ).toEqual([
     ["POST", "/jobs", 202, "the-request"],
     ["GET", `/jobs/${id}/logs/stream`, 200, "the-request"],
+    ["POST", `/jobs/${id}/cancel`, 422, "the-request"],
     ["POST", `/jobs/${id}/cancel`, 200, "the-request"],
   ]);
 

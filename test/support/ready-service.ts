@@ -1,3 +1,4 @@
+import { LANGUAGE_NAMES } from "../../src/jobs/languages.ts";
 import { snapshot, submit, type Submission, waitForEnd } from "./client.ts";
 import { removeDataDir, type RunningService, startService } from "./service.ts";
 
@@ -19,11 +20,11 @@ export async function runtimesOf({ url }: RunningService): Promise<Runtimes> {
   return (await (await fetch(`${url}/runtimes`)).json()) as Runtimes;
 }
 
-/** One that has found its languages. */
+/** One that has found every language that is here. */
 export async function startReady(
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningService> {
-  const service = await startService({ env });
+  const service = await startService({ env: { LANGUAGES: LANGUAGE_NAMES.join(","), ...env } });
   await untilReady(service);
   return service;
 }

@@ -106,6 +106,8 @@ function startProcess(
       HOME: process.env["HOME"] ?? "",
       PORT: "0",
       JOB_DATA_DIR: dataDir,
+      // What most tests run: to try every language takes each of a hundred services a second of both cores.
+      LANGUAGES: "python,node,bun,bash,sh,c",
       ...env,
     },
     stdin: "ignore",
