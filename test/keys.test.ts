@@ -63,11 +63,11 @@ test("a key file that cannot be read stops the command and the start of a server
   expect(await runKeys(dir, ["create", "another"])).toMatchObject({
     exitCode: 1,
     stdout: "",
-    stderr: expect.stringContaining("keys.json cannot be read"),
+    stderr: expect.stringContaining("keys.json in JOB_DATA_DIR, cannot be read"),
   });
   const starting = startService({ dataDir: dir });
   expect(String(await starting.catch((error: unknown) => error))).toMatch(
-    /ended with 1: .*keys\.json cannot be read/,
+    /ended with 1: .*keys\.json in JOB_DATA_DIR, cannot be read/,
   );
 });
 

@@ -100,8 +100,7 @@ async function submitReceived(
     });
   const caller = ports.callerOf(request);
   const key = idempotencyKeyOf(request, caller.keyId);
-  // A submit that is repeated uses nothing: what is known of it is asked with the body.
-  if (key === null) await checkQuotas(ports, caller);
+  await checkQuotas(ports, caller, key);
   const id = randomUUID();
   const upload = await ports.files.beginUpload(id);
   const traceparent = readTraceparent(request.headers.get("traceparent"));
@@ -121,14 +120,21 @@ async function submitReceived(
 }
 
 /**
- * Refuses a submit past a quota before its body is taken in. Others may come between: what counts is asked again in the step
- * that stores the job.
+ * Refuses a submit past a quota before its body is taken in, unless it may be one that is repeated, which uses nothing. Others
+ * may come between: what counts is asked again in the step that stores the job.
  */
-async function checkQuotas({ store }: ApiPorts, { keyId, quotas }: Caller): Promise<void> {
+async function checkQuotas(
+  { store }: ApiPorts,
+  { keyId, quotas }: Caller,
+  key: string | null,
+): Promise<void> {
   if (keyId === null || Object.values(quotas).every((quota) => quota === null)) return;
   const limits = { ...quotas, maxQueued: null };
   const reached = reachedLimit(limits, { ...(await store.keyUse(keyId)), queued: 0 });
-  if (reached !== null) throw limitReached(limits, reached);
+  if (reached === null) return;
+  // No digest is empty: a key that is known is answered with a mismatch.
+  const isKnown = key !== null && (await store.findSubmitted({ key, digest: "" })) !== null;
+  if (!isKnown) throw limitReached(limits, reached);
 }
 
 /** Resolves to the job's record, which is that of an earlier one where its key was sent before. */
@@ -194,6 +200,11 @@ async function checkJob(
     throw invalid(
       "/spec/limits/disk_mb",
       `The uploaded files take ${neededBytes} bytes of disk, where each fills its last 4 KiB, and the job's disk has only ${spec.limits.diskBytes}: raise limits.disk_mb.`,
+    );
+  if (neededBytes > spec.limits.memoryBytes)
+    throw invalid(
+      "/spec/limits/memory_mb",
+      `The uploaded files take ${neededBytes} bytes, and the job's memory, in which its disk is, has only ${spec.limits.memoryBytes}: raise limits.memory_mb.`,
     );
   const registry = await ports.runtimes();
   if (registry.list().length === 0)

@@ -19,9 +19,9 @@ const LOOK_INTERVAL_MS = 250;
 /** So many are taken at a time, and so often one after the other where many are due: those that find no place go back. */
 const BATCH = 100;
 const BATCHES_PER_LOOK = 10;
-/** What finds no place waits for so long; where its host is silent, for as long as that may take. */
+/** What finds no place waits for so long; where its receiver is silent, for as long as that may take. */
 const NO_PLACE_MS = LOOK_INTERVAL_MS;
-const SILENT_HOST_MS = 30_000;
+const SILENT_MS = 30_000;
 /** A receiver that takes longer is to answer first and work after that. */
 const ANSWER_TIMEOUT_MS = 10_000;
 /** Longer than a try takes, the store's answers included. */
@@ -81,9 +81,10 @@ export function createCallbacks(
     const { keyId, spec } = job;
     if (spec.callbackUrl === undefined) return;
     const url = new URL(spec.callbackUrl);
-    const leave = lanes.tryEnter({ host: url.host, keyId });
+    const lane = { origin: url.origin, keyId };
+    const leave = lanes.tryEnter(lane);
     if (leave === null) {
-      const retryInMs = lanes.isSilent(url.host) ? SILENT_HOST_MS : NO_PLACE_MS;
+      const retryInMs = lanes.isSilent(lane) ? SILENT_MS : NO_PLACE_MS;
       await store.settleCallback({ ...due, retryInMs, isUntried: true });
       return;
     }

@@ -1,8 +1,9 @@
 import type { InputFile } from "../jobs/job.ts";
+import type { Usage } from "../jobs/outcome.ts";
 import { buildRequest, folderBeside, helperInputs, isIn } from "../runtimes/build-guest.ts";
 import type { CompileBase, CompileStep } from "../runtimes/runtime.ts";
 import { buildKey } from "./build-key.ts";
-import { type BuildStepOptions, runBuild } from "./build-step.ts";
+import { type BuildStepOptions, ended, runBuild } from "./build-step.ts";
 import type { BuildTool } from "./build-verdict.ts";
 import type { Built, Compiler, JobStep, LogSink } from "./executor.ts";
 import { inputOf } from "./guest-step.ts";
@@ -57,7 +58,8 @@ class GuestCompiler implements Compiler {
         ...(base?.files.files ?? []),
       ];
       const request = buildRequest({ ...this.#guestOf(job, step), argv, inputs, folder });
-      return await runBuild(this.#options, job, { tool: TOOL, key, request, log: job.log });
+      const built = await runBuild(this.#options, job, { tool: TOOL, key, request, log: job.log });
+      return base?.kind === "made" ? withBaseUsage(built, base.usage) : built;
     } finally {
       await base?.files.close();
     }
@@ -91,8 +93,31 @@ class GuestCompiler implements Compiler {
     if (known !== null) return { kind: "cached", files: known };
     const request = buildRequest({ ...this.#guestOf(job, step), argv, inputs: [], folder });
     const made = await runBuild(this.#options, job, { tool: TOOL, key, request, log: SILENT });
-    const isFailure = made.kind === "ended" && made.outcome.reason === "compile_error";
+    // One that ran out of time may do better on another day, and one that was refused will not.
+    const isFailure =
+      made.kind === "ended" &&
+      made.outcome.reason === "compile_error" &&
+      made.outcome.exitCode !== null;
     if (isFailure || (made.kind === "made" && !made.files.isShared)) this.#hopeless.add(key);
     return made.kind === "ended" && made.outcome.status !== "cancelled" ? null : made;
   }
+}
+
+/** What a base took is the job's for which it was made. */
+function withBaseUsage(built: Built, base: Usage | null): Built {
+  if (base === null) return built;
+  if (built.kind === "made") return { ...built, usage: sumOf(base, built.usage) };
+  if (built.kind !== "ended") return built;
+  const { outcome } = built;
+  return ended({ ...outcome, compileUsage: sumOf(base, outcome.compileUsage ?? null) });
+}
+
+function sumOf(first: Usage, second: Usage | null): Usage {
+  if (second === null) return first;
+  const peaks = [first.peakMemoryBytes, second.peakMemoryBytes].filter((peak) => peak !== null);
+  return {
+    wallMs: first.wallMs + second.wallMs,
+    cpuMs: first.cpuMs + second.cpuMs,
+    peakMemoryBytes: peaks.length === 0 ? null : Math.max(...peaks),
+  };
 }

@@ -1,12 +1,10 @@
 import type { Egress } from "../egress/egress.ts";
-import type { JobRecord } from "../jobs/job.ts";
-import { diskBytesOf, MIB } from "../jobs/limits.ts";
-import { outcomeWithoutRun, type Usage } from "../jobs/outcome.ts";
+import { outcomeWithoutRun } from "../jobs/outcome.ts";
 import { buildRequest, isIn } from "../runtimes/build-guest.ts";
 import type { InstallStep } from "../runtimes/runtime.ts";
 import { buildKey } from "./build-key.ts";
 import { type BuildStepOptions, ended, runBuild } from "./build-step.ts";
-import { type BuildTool, withToolUsage } from "./build-verdict.ts";
+import type { BuildTool } from "./build-verdict.ts";
 import type { Built, Installer, JobStep } from "./executor.ts";
 import { inputOf } from "./guest-step.ts";
 
@@ -35,12 +33,7 @@ export function createInstaller(options: InstallerOptions): Installer {
     async install(job, step) {
       const own = job.job.files.find(({ path }) => isIn(path, step.folder));
       if (own !== undefined) return refused(inTheWay(own.path, step));
-      const built = await install(options, job, step);
-      if (built.kind !== "made" && built.kind !== "cached") return built;
-      const problem = diskProblem(job.job, built.files.files);
-      if (problem === null) return built;
-      await built.files.close();
-      return refused(problem, built.kind === "made" ? built.usage : null);
+      return await install(options, job, step);
     },
   };
 }
@@ -75,23 +68,10 @@ async function install(options: InstallerOptions, job: JobStep, step: InstallSte
   }
 }
 
-function refused(problem: string, usage: Usage | null = null): Built {
-  const outcome = outcomeWithoutRun("failed", TOOL.reason, problem);
-  return ended(withToolUsage(outcome, TOOL.usage, usage));
+function refused(problem: string): Built {
+  return ended(outcomeWithoutRun("failed", TOOL.reason, problem));
 }
 
 function inTheWay(path: string, { folder }: InstallStep): string {
   return `Dependencies are installed in ${folder}, where the job has a file of its own: ${JSON.stringify(path)}.`;
-}
-
-/** What is installed is on the program's disk, beside the job's files. */
-function diskProblem(
-  { files, spec }: JobRecord,
-  installed: readonly { readonly sizeBytes: number }[],
-): string | null {
-  const neededBytes = diskBytesOf([...files, ...installed].map(({ sizeBytes }) => sizeBytes));
-  const { diskBytes } = spec.limits;
-  if (neededBytes <= diskBytes) return null;
-  const neededMib = Math.ceil(neededBytes / MIB);
-  return `What was installed takes ${neededMib} MiB of disk together with the job's files, of which the job has ${diskBytes / MIB} (limits.disk_mb).`;
 }

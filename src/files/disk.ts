@@ -19,10 +19,15 @@ export async function translateDiskErrors<T>(step: () => Promise<T>): Promise<T>
   }
 }
 
+/** Of the disk that a folder is on. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
 /** Throws `storage_full` before the disk is: what is left belongs to the store, and to the ends of jobs that run. */
 export async function checkFreeSpace(root: string, minFreeBytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(root);
-  if (bavail * bsize < minFreeBytes)
+  if ((await freeBytes(root)) < minFreeBytes)
     throw new AppError(
       "storage_full",
       "The disk that holds the job folders has less free space than MIN_FREE_DISK_MB.",

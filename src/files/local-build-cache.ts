@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, stat, unlink, utimes } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, rename, stat, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { BuildCache } from "./build-cache.ts";
-import { createSpaceCheck, translateDiskErrors } from "./disk.ts";
+import { createSpaceCheck, freeBytes, translateDiskErrors } from "./disk.ts";
 import { ignoreMissing, list } from "./job-folders.ts";
 import { readPack, writePack } from "./pack.ts";
 
@@ -35,13 +36,14 @@ export function openLocalBuildCache(
     async find(key) {
       if (maxBytes === 0) return null;
       const path = join(folder, key);
-      const file = await ignoreMissing(open(path, "r"));
-      if (file === undefined) return null;
+      const file = await openPack(path);
+      if (file === null) return null;
       // What the disk cannot read is as good as not there.
       const files = await readPack(file).catch(() => null);
       const now = new Date();
       if (files !== null) {
-        await ignoreMissing(utimes(path, now, now));
+        // Where that cannot be noted, it is only removed the sooner.
+        await utimes(path, now, now).catch(() => undefined);
         return { files, isShared: true, close: () => file.close() };
       }
       await file.close();
@@ -50,6 +52,8 @@ export function openLocalBuildCache(
     },
     async keep(key, files) {
       await translateDiskErrors(() => mkdir(folder, { recursive: true, mode: 0o700 }));
+      // Jobs go before what might be of use to later ones.
+      await removeOldest(folder, { maxBytes, minFreeBytes: 2 * minFreeBytes });
       const path = join(folder, `${key}.${randomUUID()}${BEING_WRITTEN}`);
       const file = await translateDiskErrors(() => open(path, "wx+", 0o600));
       try {
@@ -57,7 +61,7 @@ export function openLocalBuildCache(
         const isShared = (await file.stat()).size <= maxBytes;
         if (isShared) {
           await rename(path, join(folder, key));
-          await removeOldest(folder, maxBytes);
+          await removeOldest(folder, { maxBytes, minFreeBytes });
         } else await unlink(path);
         return { files: written, isShared, close: () => file.close() };
       } catch (error) {
@@ -69,11 +73,23 @@ export function openLocalBuildCache(
   };
 }
 
+/** null where there is none. Neither waits nor follows: what else stands under the name is not of our making. */
+async function openPack(path: string): Promise<FileHandle | null> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => null);
+  if (file === null || (await file.stat()).isFile()) return file;
+  await file.close();
+  return null;
+}
+
 /**
- * Removes what was used the longest ago, until the rest, with what is being written, is within its bounds. Another worker may
- * do the same meanwhile.
+ * Removes what was used the longest ago, until the rest, with what is being written, is within its bounds, and so much is free on
+ * the disk. Another worker may do the same meanwhile.
  */
-async function removeOldest(folder: string, maxBytes: number): Promise<void> {
+async function removeOldest(
+  folder: string,
+  { maxBytes, minFreeBytes }: LocalBuildCacheOptions,
+): Promise<void> {
   const packs: { path: string; sizeBytes: number; usedAtMs: number }[] = [];
   let keptBytes = 0;
   for (const name of await list(folder)) {
@@ -86,8 +102,14 @@ async function removeOldest(folder: string, maxBytes: number): Promise<void> {
     else keptBytes += sizeBytes;
   }
   packs.sort((a, b) => b.usedAtMs - a.usedAtMs);
-  for (const [index, { path, sizeBytes }] of packs.entries()) {
-    keptBytes += sizeBytes;
-    if (keptBytes > maxBytes || index >= MAX_PACKS) await ignoreMissing(unlink(path));
+  const kept: typeof packs = [];
+  for (const [index, pack] of packs.entries()) {
+    keptBytes += pack.sizeBytes;
+    if (keptBytes > maxBytes || index >= MAX_PACKS) await ignoreMissing(unlink(pack.path));
+    else kept.push(pack);
+  }
+  for (const { path } of kept.toReversed()) {
+    if ((await freeBytes(folder)) >= minFreeBytes) return;
+    await ignoreMissing(unlink(path));
   }
 }

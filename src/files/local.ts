@@ -124,13 +124,13 @@ async function beginUpload(place: Place, jobId: string): Promise<Upload> {
 async function linkUnlessRefused(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
-    await syncFolder(dirname(to));
-    return true;
   } catch (error) {
     if (errno(error) === "ENOENT") throw goneFile(error);
     if (["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP"].includes(errno(error))) return false;
     throw error;
   }
+  await syncFolder(dirname(to));
+  return true;
 }
 
 function artifactWriter(

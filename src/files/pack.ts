@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 
+import { checkRelativePath } from "../jobs/paths.ts";
 import { countStreamedBytes } from "../platform/memory.ts";
 import type { KeptFile, NewFile } from "./build-cache.ts";
 import { translateDiskErrors, writeAll } from "./disk.ts";
@@ -96,7 +97,9 @@ function isIndexEntry(value: unknown): value is IndexEntry {
   if (typeof value !== "object" || value === null) return false;
   const { path, sizeBytes, sha256 } = value as Readonly<Record<string, unknown>>;
   const isSize = Number.isSafeInteger(sizeBytes) && Number(sizeBytes) >= 0;
-  return typeof path === "string" && isSize && typeof sha256 === "string";
+  // It becomes a path in a guest: what our own hand would not have written is no index.
+  const isPath = typeof path === "string" && checkRelativePath(path).ok;
+  return isPath && isSize && typeof sha256 === "string";
 }
 
 /** null where the file is shorter. */

@@ -225,8 +225,8 @@ function schemaErrors(sent: unknown): FieldError[] {
 /** Whether there is somebody to install something is found out later, with the runtime. */
 function installErrors(sent: JobSpec, permitted: readonly NetPolicyKind[]): FieldError[] {
   if (sent.install !== true || (sent.net_policy ?? "none") !== "none") return [];
-  const isNonePermitted = permitted.every((kind) => kind === "none");
-  const detail = isNonePermitted
+  const hasNoNetwork = permitted.every((kind) => kind === "none");
+  const detail = hasNoNetwork
     ? "Dependencies come from a network, which this server permits no job (NET_POLICIES): upload them as code files."
     : `Dependencies come from a network, and the job has none: set net_policy to what this server permits, ${listed(permitted.filter((kind) => kind !== "none"))}.`;
   return [{ pointer: "/spec/install", detail }];

@@ -33,7 +33,7 @@ export async function readKeyFile(path: string): Promise<ReadonlyMap<string, Api
   } catch (error) {
     if (errno(error) === "ENOENT") return new Map();
     throw new KeyFileError(
-      `The API keys in JOB_DATA_DIR, ${path} cannot be read: ${messageOf(error)}`,
+      `The file of API keys, ${path} in JOB_DATA_DIR, cannot be read: ${messageOf(error)}`,
       {
         cause: error,
       },

@@ -13,33 +13,43 @@ function fill(lanes: Lanes, lane: (count: number) => Parameters<Lanes["tryEnter"
   return leaves;
 }
 
-test("a host takes its own places, a key its own, and all together those that there are", () => {
+test("a receiver takes its own places, a key its own, and all together those that there are", () => {
   const lanes = new Lanes();
-  expect(fill(lanes, () => ({ host: "a.test", keyId: "first" }))).toHaveLength(32);
-  expect(fill(lanes, (count) => ({ host: `${count}.test`, keyId: "first" }))).toHaveLength(32);
-  expect(fill(lanes, (count) => ({ host: `${count}.test`, keyId: null }))).toHaveLength(64);
-  const others = fill(lanes, (count) => ({ host: `${count}.test`, keyId: `other ${count}` }));
+  expect(fill(lanes, () => ({ origin: "https://a.test", keyId: "first" }))).toHaveLength(32);
+  expect(
+    fill(lanes, (count) => ({ origin: `https://${count}.test`, keyId: "first" })),
+  ).toHaveLength(32);
+  expect(fill(lanes, (count) => ({ origin: `https://${count}.test`, keyId: null }))).toHaveLength(
+    64,
+  );
+  const others = fill(lanes, (count) => ({
+    origin: `https://${count}.test`,
+    keyId: `other ${count}`,
+  }));
   expect(others).toHaveLength(128);
 });
 
 test("a place that was left is free again", () => {
   const lanes = new Lanes();
-  const lane = { host: "a.test", keyId: null };
+  const lane = { origin: "https://a.test", keyId: null };
   const leaves = fill(lanes, () => lane);
   expect(lanes.tryEnter(lane)).toBeNull();
   leaves[0]?.(true);
   expect(fill(lanes, () => lane)).toHaveLength(1);
 });
 
-test("a host that does not answer is tried one at a time, until it does", () => {
+test("a receiver that does not answer is tried one at a time, until it does", () => {
   const lanes = new Lanes();
-  const lane = { host: "a.test", keyId: null };
+  const lane = { origin: "https://a.test", keyId: null };
   lanes.tryEnter(lane)?.(false);
-  expect(lanes.isSilent("a.test")).toBe(true);
-  expect(lanes.isSilent("b.test")).toBe(false);
+  expect(lanes.isSilent(lane)).toBe(true);
+  expect(lanes.isSilent({ ...lane, origin: "https://b.test" })).toBe(false);
+  // Another key's receiver may well be on the same host.
+  expect(lanes.isSilent({ ...lane, keyId: "other" })).toBe(false);
+  expect(fill(lanes, () => ({ ...lane, keyId: "other" }))).toHaveLength(32);
   const [leave, ...more] = fill(lanes, () => lane);
   expect(more).toEqual([]);
   leave?.(true);
-  expect(lanes.isSilent("a.test")).toBe(false);
+  expect(lanes.isSilent(lane)).toBe(false);
   expect(fill(lanes, () => lane)).toHaveLength(32);
 });

@@ -103,6 +103,8 @@ describe.each(DEPLOYMENTS)("quotas on $name", ({ start }) => {
       `POST /jobs HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${active.text}\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n{`,
     );
     expect(early.status).toBe(429);
+    const keyed = await post(url, active, SLEEPS, { "Idempotency-Key": crypto.randomUUID() });
+    expectRefused(keyed, "/max_active");
     for (const { body } of [...taken.slice(1), next]) await cancel(url, active, body.id);
   }, 60_000);
 

@@ -1,11 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
+  readdirSync,
   rmSync,
   statSync,
+  statfsSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -18,6 +21,7 @@ import { openLocalBuildCache } from "../../src/files/local-build-cache.ts";
 import { openFds, Printed, untilNoNewFds } from "../support/guests.ts";
 
 const KIB = 1024;
+const MIB = 1024 * KIB;
 /** What a pack takes beside the bytes of a file. */
 const MAX_OVERHEAD_BYTES = 512;
 
@@ -185,11 +189,38 @@ describe("bounds", () => {
     expect(readdirSync(folder).toSorted()).toEqual(["a", "d"]);
   });
 
+  test("where the disk gets full what was kept goes, before a job has to do without", async () => {
+    await keep("a", big);
+    await keep("b", big);
+    age("a", 100);
+    const { bavail, bsize } = statfsSync(folder);
+    // Less than twice what has to stay free is free, and nothing that could be removed changes that.
+    const tight = open(1_000, Math.floor((bavail * bsize) / 2) + 100 * MIB);
+    await keep("c", { c: "x" }, tight);
+    expect(readdirSync(folder)).toEqual(["c"]);
+  });
+
   test("a disk with less free space than the store needs is left alone", async () => {
     const kept = open(100, Number.MAX_SAFE_INTEGER).keep("k", filesOf({ a: "x" }));
     await expect(kept).rejects.toHaveProperty("code", "storage_full");
     expect(readdirSync(folder)).toEqual([]);
   });
+});
+
+test("what else stands under a key is not there, and is not waited for", async () => {
+  await keep("a", { a: "x" });
+  mkdirSync(join(folder, "folder"));
+  symlinkSync(join(folder, "a"), join(folder, "link"));
+  expect(Bun.spawnSync(["mkfifo", join(folder, "pipe")]).exitCode).toBe(0);
+  for (const key of ["folder", "link", "pipe"]) expect(await found(key)).toBeNull();
+  expect(await found("a")).toEqual({ a: "x" });
+});
+
+test("a pack whose paths lead elsewhere is none", async () => {
+  for (const path of ["../../etc/passwd", "/etc/passwd", "a/../b", ""]) {
+    await keep("k", { [path]: "x" });
+    expect([path, await found("k")]).toEqual([path, null]);
+  }
 });
 
 test("many processes' worth of keeping and finding at once: what is found is whole", async () => {

@@ -61,7 +61,7 @@ export const compilers: Theme = {
     ...["/dev/zero", "/dev/random"].map((path) =>
       cProgram({
         name: `#include of ${path}`,
-        tries: "Has the compiler read a file that has no end.",
+        tries: `Has the compiler read ${path}, a file that has no end.`,
         safeOutcome: "It ends at its limit of memory or time: the job failed with `compile_error`.",
         source: `#include "${path}"\n${END}`,
         expect: endsAtLimit,

@@ -78,6 +78,8 @@ function cFamily(family: {
           argv: (sources) =>
             [
               [binary, ...options, "-O2", "-pthread", "-I.", "-o", programPath(sources)],
+              // Whatever its name says: a .C is C++ to gcc, and a file without an ending is the linker's.
+              ["-x", name],
               unitsOf(sources, extensions).map(asPath),
               [asPath(`${sources.folder}/${helper}`), "-lm"],
             ].flat(),

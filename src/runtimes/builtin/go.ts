@@ -1,6 +1,5 @@
 import { dirname, join } from "node:path";
 import { MIB } from "../../jobs/limits.ts";
-import type { Sources } from "../runtime.ts";
 import { COMPILER_NEEDS, programPath, runMade } from "./compiler.ts";
 import { asPath, findPrograms, folderMounts, versionBins } from "./find-binary.ts";
 import type { Language } from "./language.ts";
@@ -27,6 +26,8 @@ const ENV = {
   GOPROXY: "off",
   GOTOOLCHAIN: "local",
   GOENV: "off",
+  // A folder without a go.mod is a package as well.
+  GO111MODULE: "auto",
   CGO_ENABLED: "0",
   GOFLAGS: "-buildvcs=false",
   GOPATH: "/tmp/go",
@@ -74,8 +75,9 @@ export const go: Language = {
       argv: runMade,
       env: (jobEnv) => jobEnv,
       compile: {
+        // The entry's folder is its package: Go itself knows which of its files are for this system, and which are tests.
         argv: (sources) =>
-          [binary, "build", "-o", programPath(sources), packageOf(sources).map(asPath)].flat(),
+          [[binary, "build", "-o", programPath(sources)], asPath(dirname(sources.entry))].flat(),
         env: ENV,
         memoryLimit: "data",
         needs: { ...COMPILER_NEEDS, memoryBytes: 768 * MIB },
@@ -85,15 +87,3 @@ export const go: Language = {
     };
   },
 };
-
-/** The files of the entry's package, which is its folder. Others are found by their import paths, where there is a go.mod. */
-function packageOf({ entry, files }: Sources): readonly string[] {
-  const others = files.filter(
-    (path) =>
-      path !== entry &&
-      dirname(path) === dirname(entry) &&
-      path.endsWith(".go") &&
-      !path.endsWith("_test.go"),
-  );
-  return [entry, ...others.toSorted()];
-}

@@ -85,7 +85,8 @@ export const bun: Language = {
     memoryLimit: "data",
     memoryReserveBytes: BUN_RESERVE_BYTES,
     install: bunStep(binary, BUN_RESERVE_BYTES),
-    argv: ({ entry, args }) => [binary, asPath(entry), ...args],
+    // A module that is not there is an error. Bun by itself would fetch one of that name, whoever has it (bun.com/docs/runtime/auto-install).
+    argv: ({ entry, args }) => [binary, "--no-install", asPath(entry), ...args],
     // Its transpiler's cache lies under HOME, which is where artifacts come from.
     env: (jobEnv) => ({ BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0", ...jobEnv }),
   }),

@@ -11,7 +11,7 @@
  *   attempt <n> reason <text, empty for the first>     written by claim, always seq 0
  *   o <bytes> e <bytes> o <bytes> ...                  frames in order, raw bytes: o = stdout, e = stderr, c = compiler, i = installer
  *   frames <packed>                                    the same for more frames than one script call takes: per frame one
- *                                                      byte o, e or c, length (32 bits, big-endian), bytes
+ *                                                      byte o, e, c or i, length (32 bits, big-endian), bytes
  *   gap <dropped bytes so far>
  *   end <note, JSON>
  */

@@ -15,7 +15,7 @@ test("compiled are the entry and what else of the language is in its folder or b
   const argv = compileArgv(cLanguage, "/usr/bin/gcc-12", files);
   expect(argv.slice(0, 2)).toEqual(["/usr/bin/gcc-12", "-std=gnu17"]);
   expect(argv.slice(argv.indexOf("-o")).join(" ")).toBe(
-    "-o .compiled/main ./src/main.c ./src/a.C ./src/b/z.c ./.compiled/line-buffering.c -lm",
+    "-o .compiled/main -x c ./src/main.c ./src/a.C ./src/b/z.c ./.compiled/line-buffering.c -lm",
   );
   const atTheTop = compileArgv(cLanguage, "/usr/bin/gcc-12", ["main.c", "a/b.c", "c.c"]);
   expect(atTheTop.filter((each) => each.endsWith(".c"))).toEqual([
@@ -47,7 +47,8 @@ test("what runs is what was made", () => {
 test(
   "names that look like options, files of options or nothing at all are names",
   whereInstalled("c", async () => {
-    for (const entry of ["-o.c", "@x.c", "a b.c", "-.c"]) {
+    // Neither of the last two is C by its name: one is C++ to the compiler, the other is for the linker.
+    for (const entry of ["-o.c", "@x.c", "a b.c", "-.c", "main.C", "main"]) {
       const { stdout } = await run({
         runtime: "c",
         entry,

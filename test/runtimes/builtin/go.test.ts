@@ -1,33 +1,33 @@
 import { expect, test } from "bun:test";
 
-import { go } from "../../../src/runtimes/builtin/go.ts";
 import { useRuntimes } from "../../support/runtimes.ts";
 
 const { run, named, whereInstalled } = useRuntimes();
 /** The standard library is compiled along here. */
 const SLOW_MS = 180_000;
 
-test("a package is the entry's folder, without its tests", () => {
-  const described = go.describe(
-    { binary: "/usr/local/go/bin/go", name: "go", isDefault: true },
-    "",
-  );
-  const argv = described!.compile!.argv({
-    entry: "cmd/main.go",
-    files: [
-      "cmd/main.go",
-      "cmd/b.go",
-      "cmd/a.go",
-      "cmd/a_test.go",
-      "cmd/x/y.go",
-      "lib.go",
-      "go.mod",
-    ],
-    folder: ".compiled",
-  });
-  expect(argv.slice(0, 4)).toEqual(["/usr/local/go/bin/go", "build", "-o", ".compiled/main"]);
-  expect(argv.slice(4)).toEqual(["./cmd/main.go", "./cmd/a.go", "./cmd/b.go"]);
-});
+test(
+  "a package is the entry's folder, without its tests and what is for other systems, with or without a go.mod",
+  whereInstalled("go", async () => {
+    const files = {
+      "cmd/main.go": 'package main\n\nfunc main() { println(word(), len("x")) }\n',
+      "cmd/w_linux.go": 'package main\n\nfunc word() string { return "linux" }\n',
+      "cmd/w_windows.go": 'package main\n\nfunc word() string { return "windows" }\n',
+      "cmd/tool.go": "//go:build ignore\n\npackage main\n\nfunc main() {}\n",
+      "cmd/main_test.go": 'package main\n\nimport "no/such/package"\n',
+      "lib.go": "package lib\n",
+    };
+    for (const more of [{}, { "go.mod": "module example.com/words\n\ngo 1.18\n" }]) {
+      const { stderr, exit } = await run({
+        runtime: "go",
+        entry: "cmd/main.go",
+        files: { ...files, ...more },
+      });
+      expect([stderr, exit?.exitCode]).toEqual(["linux 1\n", 0]);
+    }
+  }),
+  SLOW_MS,
+);
 
 test(
   "its version is Go's own; packages of a module are found by their import paths",
