@@ -23,7 +23,7 @@ export async function measureSubmit(bench: Bench): Promise<readonly Row[]> {
   const rows: Row[] = [];
   for (const store of storesHere) {
     bench.say(`submit: ${store}`);
-    const start = () => startDeployment(store, { WORKER_CONCURRENCY: "1" });
+    const start = () => startDeployment(store, { WORKER_CONCURRENCY: "1", MAX_QUEUED: "0" });
     rows.push(
       ...(await withDeployments([start], async ([deployment]) =>
         deployment === undefined ? [] : await measureDeployment(bench, deployment),

@@ -142,6 +142,7 @@ export class World {
       ...(this.redis !== null && { REDIS_URL: this.redis.url }),
       // What the programs of its jobs are in: each start of a worker tries what it offers.
       LANGUAGES: "python,sh,bash",
+      MAX_QUEUED: "0",
       ...this.#options.env,
     };
   }
