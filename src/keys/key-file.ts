@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -51,19 +51,19 @@ async function openKeyFile(path: string): Promise<FileHandle> {
 
 /**
  * A text that is another one after each change of the file, and after each change of whether and why it cannot be opened. The
- * file is opened, for that is what makes sure on a network volume that it is seen as it is (NFS, "close-to-open").
+ * file is opened, for that is what makes sure on a network volume that it is seen as it is (NFS, "close-to-open"). At once, for
+ * each call of a client asks: by way of a thread it takes ten times the ten microseconds.
  */
-export async function versionOfKeyFile(path: string): Promise<string> {
+export function versionOfKeyFile(path: string): string {
+  let file: number | undefined;
   try {
-    const file = await openKeyFile(path);
-    try {
-      const { ino, mtimeNs, size } = await file.stat({ bigint: true });
-      return [ino, mtimeNs, size].join(" ");
-    } finally {
-      await file.close();
-    }
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { ino, mtimeNs, size } = fstatSync(file, { bigint: true });
+    return [ino, mtimeNs, size].join(" ");
   } catch (error) {
     return errno(error);
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

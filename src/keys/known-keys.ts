@@ -21,13 +21,13 @@ export interface KnownKeys {
  */
 export async function openKnownKeys(path: string, log: Logger): Promise<() => Promise<KnownKeys>> {
   // In this order, here and below: a change between the two is seen as one the next time.
-  let version = await versionOfKeyFile(path);
+  let version = versionOfKeyFile(path);
   let keys = await readKeyFile(path);
   let isReadable = true;
   let reading = Promise.resolve();
 
   const read = async () => {
-    const found = await versionOfKeyFile(path);
+    const found = versionOfKeyFile(path);
     if (found === version) return;
     try {
       const next = await readKeyFile(path);
@@ -44,7 +44,7 @@ export async function openKnownKeys(path: string, log: Logger): Promise<() => Pr
   };
 
   return async () => {
-    if ((await versionOfKeyFile(path)) !== version) {
+    if (versionOfKeyFile(path) !== version) {
       // One after the other: what is read is never older than what it replaces.
       reading = reading.then(read);
       await reading;
