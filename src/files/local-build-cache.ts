@@ -53,7 +53,10 @@ export function openLocalBuildCache(
     async keep(key, files) {
       await translateDiskErrors(() => mkdir(folder, { recursive: true, mode: 0o700 }));
       // Jobs go before what might be of use to later ones.
-      await removeOldest(folder, { maxBytes, minFreeBytes: 2 * minFreeBytes });
+      await removeOldest(folder, {
+        maxBytes: Number.POSITIVE_INFINITY,
+        minFreeBytes: 2 * minFreeBytes,
+      });
       const path = join(folder, `${key}.${randomUUID()}${BEING_WRITTEN}`);
       const file = await translateDiskErrors(() => open(path, "wx+", 0o600));
       try {
