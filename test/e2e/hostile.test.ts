@@ -43,8 +43,7 @@ const SLOTS = AT_ONCE + 2;
 const WAITING = GUEST_UIDS[1] - GUEST_UIDS[0] + 1 - SLOTS;
 const WHOLE_CORPUS_MS = 240_000;
 /** For what is waited for until it is so; each wait gives up earlier, and says what it saw. */
-const AFTERWARDS_MS = 20_000;
-const MIB = 1024 * 1024;
+const [AFTERWARDS_MS, MIB] = [20_000, 1024 * 1024];
 
 /** Holds the secret in its arguments, environment and files, and runs until it is cancelled. */
 const VICTIM = `
@@ -62,8 +61,8 @@ test("the corpus holds what it should, each entry under a name of its own", () =
   const entries = CORPUS.flatMap((theme) => theme.entries);
   expect(entries.length).toBeGreaterThanOrEqual(90);
   expect(new Set(entries.map(({ name }) => name)).size).toBe(entries.length);
-  for (const { tries, safeOutcome } of entries)
-    for (const sentence of [tries, safeOutcome]) expect(sentence).toMatch(/^[A-Z`0-9/].*[.]$/);
+  const sentences = entries.flatMap(({ tries, safeOutcome }) => [tries, safeOutcome]);
+  for (const sentence of sentences) expect(sentence).toMatch(/^[A-Z`0-9/].*[.]$/);
 });
 
 test("every set-up is tried where a run has to stand for all of them", () => {
@@ -87,9 +86,10 @@ describe.each(SET_UPS)("in $name", (setUp) => {
       SANDBOX_UIDS: GUEST_UIDS.join("-"),
       BAIT_SECRET: baits.secret,
       COMPILE_TIMEOUT_SEC: "5",
+      LANGUAGES: "python,node,bash,sh,c,c++",
     });
-    const { url, dataDir } = installed.service;
-    const env = { ...baits.env, SERVICE_PORT: new URL(url).port, DATA_DIR: dataDir };
+    const { url, dataDir: DATA_DIR } = installed.service;
+    const env = { ...baits.env, SERVICE_PORT: new URL(url).port, DATA_DIR };
     world = { url, hasCgroup: setUp.hasCgroup, baits: { ...baits, env }, installed };
     await warmUp(url);
     await fillPool(url, WAITING);
