@@ -79,11 +79,12 @@ export function createCgroupMeter(
     },
     finish() {
       clearTimeout(timer);
-      if (measures !== undefined) return measures;
-      measures = measuresOf(cgroup.counts(), startMemoryBytes);
+      measures ??= measuresOf(cgroup.counts(), startMemoryBytes);
+      return measures;
+    },
+    makeRoom() {
       if (held !== undefined)
         cgroup.raiseMemory(held.limits.memoryBytes + SUPERVISOR_BYTES + COLLECTION_BYTES);
-      return measures;
     },
     async close() {
       clearTimeout(timer);

@@ -30,8 +30,10 @@ export interface GuestMeter {
   limit(held: HeldGuest): void;
   /** The program has been started. `onLimit` is called once, if a limit is met that only this meter enforces. */
   watch(onLimit: (limit: GuestLimit) => void): void;
-  /** The program has ended and its files are to come out, for which there is room from now on. Idempotent. */
+  /** The program has ended. Idempotent. */
   finish(): Measures;
+  /** Its files are to come out, for which the guest gets memory of its own. Throws what the system throws. */
+  makeRoom(): void;
   /** Gives back what it holds; resolves when nothing of the guest is left in it. Idempotent. */
   close(): Promise<void>;
 }

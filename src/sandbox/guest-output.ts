@@ -24,6 +24,7 @@ const WAITS = 1;
 /** Bits of the last field of an exit record. */
 const DISK_FULL = 1;
 const ENDED_FOR_DISK = 2;
+const FILES_COME_ALONG = 4;
 
 /** What the supervisor says of the program's end. */
 export interface SupervisorExit extends Pick<GuestExit, "exitCode" | "signalNumber" | "cpuMs"> {
@@ -31,6 +32,8 @@ export interface SupervisorExit extends Pick<GuestExit, "exitCode" | "signalNumb
   readonly isDiskFull: boolean;
   /** It ended the program, which had made too many files. */
   readonly isEndedForDisk: boolean;
+  /** The files are yet to be looked through, for which the guest may have no memory left. */
+  readonly needsRoom: boolean;
 }
 
 interface GuestRecord {
@@ -171,13 +174,14 @@ function parseExit(record: GuestRecord): SupervisorExit {
   if (exitCode > MAX_EXIT_CODE || signalNumber > MAX_SIGNAL)
     throw new MalformedOutput("No program ends like that");
   const cpuMs = uint64(record.payload, 8);
-  const disk = uint32(record.payload, 16);
+  const bits = uint32(record.payload, 16);
   return {
     exitCode: signalNumber > 0 ? null : exitCode,
     signalNumber: signalNumber > 0 ? signalNumber : null,
     cpuMs,
-    isDiskFull: (disk & DISK_FULL) !== 0,
-    isEndedForDisk: (disk & ENDED_FOR_DISK) !== 0,
+    isDiskFull: (bits & DISK_FULL) !== 0,
+    isEndedForDisk: (bits & ENDED_FOR_DISK) !== 0,
+    needsRoom: (bits & FILES_COME_ALONG) === 0,
   };
 }
 

@@ -102,8 +102,9 @@ function guestExit(
   meter: GuestMeter,
   endedForLimit: GuestLimit | null,
 ): GuestExit {
-  const { isDiskFull, isEndedForDisk, ...ended } = exit;
+  const { isDiskFull, isEndedForDisk, needsRoom, ...ended } = exit;
   const { limitsMet, ...measures } = meter.finish();
+  if (needsRoom) meter.makeRoom();
   return {
     ...ended,
     ...measures,

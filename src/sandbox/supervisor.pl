@@ -15,7 +15,7 @@
 #         H go, on the interpreter that waits; and where no job is there yet, ahead of all this, W wait, after the
 #         interpreter to wait with, if any: a argument   v NAME=value
 #   out:  R there is nothing left to do ahead: 1, or 0 where the interpreter is gone   S started
-#         E exit code, signal, CPU ms, disk bits   F size, path   D bytes   T number of files left out (the end)
+#         E exit code, signal, CPU ms, bits of attendant.pl   F size, path   D bytes   T number of files left out (the end)
 #
 # What follows the program's start is beside this file: attendant.pl waits for its end, collector.pl hands its files out.
 # Before it, waiting.pl has an interpreter wait for the job. For one with a network, forwarder.pl is its way out. All run on
@@ -74,7 +74,7 @@ our (%kept, %input_mark);
 my $kept_bytes = 0;
 # Directories for them, each of which is looked for once.
 my %is_there;
-my $received = '';
+my ($received, $held) = ('', '');
 our ($waiting, $program, $cpu_ms_before);
 my $go = receive_job();
 start_forwarder() if $option{proxy};
@@ -83,9 +83,9 @@ start_program() if !($go eq 'H' && hand_over());
 close $_ for $out, $err;
 send_record('S', '');
 load_what_follows();
-my ($status, $disk) = wait_for_program();
-send_record('E', pack('NNQ>N', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms() - $cpu_ms_before, $disk));
+tell_end(wait_for_program());
 hand_out_files($option{output}, $started_sec);
+wait_for_dismissal();
 exit 0;
 
 sub give_up { print STDERR "$_[0]\n"; exit 126 }
@@ -282,5 +282,12 @@ sub write_all {
     return 1;
 }
 
+# Goes out with the next one that is sent.
+sub hold_record { $held .= pack('aN', $_[0], length $_[1]) . $_[1] }
+
 # The service closes its end when it wants no more; there is nobody left to tell.
-sub send_record { write_all($result, pack('aN', $_[0], length $_[1]) . $_[1]) or exit 0 }
+sub send_record {
+    hold_record(@_);
+    write_all($result, $held) or exit 0;
+    $held = '';
+}

@@ -60,6 +60,9 @@ export function createTreeMeter(): GuestMeter {
       const oom = met.has("memory") ? true : null;
       return { peakMemoryBytes: null, oom, limitsMet: [...met] };
     },
+    makeRoom() {
+      // Nothing here refuses a process its memory.
+    },
     async close() {
       clearTimeout(timer);
     },

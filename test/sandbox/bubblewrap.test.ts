@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { createBubblewrap } from "../../src/sandbox/bubblewrap.ts";
+import type { GuestCgroups } from "../../src/sandbox/cgroup/cgroup.ts";
 import { isRoot } from "../../src/sandbox/guest-uids.ts";
 import type { Sandbox } from "../../src/sandbox/sandbox.ts";
 import { sandboxContract } from "../contract/sandbox-contract.ts";
@@ -219,6 +220,14 @@ describe("bubblewrap", () => {
     expect(await untilNoNewFds(before)).toEqual([]);
   }, 60_000);
 
+  test("a guest that has ended stands until it is taken down, which costs the kernel time", async () => {
+    const guest = await sandbox.start(shellRequest("exit 0"));
+    expect((await finish(guest)).exit?.exitCode).toBe(0);
+    expect(childrenCalled("bwrap")).toHaveLength(1);
+    await guest.destroy();
+    expect(childrenCalled("bwrap")).toEqual([]);
+  });
+
   test("a service that is killed leaves no guest", async () => {
     const marker = crypto.randomUUID();
     const service = Bun.spawn(
@@ -237,3 +246,45 @@ describe("bubblewrap", () => {
     await untilNoProcessWith(`sleep-${marker}`);
   });
 });
+
+describe.if(hasCgroups())("bubblewrap in a cgroup", () => {
+  test("a guest that has written much gets memory for its files to come out, any other needs none", async () => {
+    let raised = 0;
+    const cgroups = openCgroups();
+    const counting: GuestCgroups = {
+      ...cgroups,
+      create() {
+        const cgroup = cgroups.create();
+        const raiseMemory = (bytes: number) => {
+          raised += 1;
+          cgroup.raiseMemory(bytes);
+        };
+        return { ...cgroup, raiseMemory };
+      },
+    };
+    const sandbox = createBubblewrap({ uids: UIDS, runtimeDir, cgroups: counting });
+    const raisesOf = async (script: string) => {
+      raised = 0;
+      const { exit } = await runGuest(sandbox, shellRequest(script));
+      return { exitCode: exit?.exitCode, raised };
+    };
+    expect(await raisesOf("echo hi > made")).toEqual({ exitCode: 0, raised: 0 });
+    const big = "head -c 2000000 /dev/zero >";
+    for (const place of ["made", "/tmp/made", "/dev/shm/made"])
+      expect(await raisesOf(`${big} ${place}`)).toEqual({ exitCode: 0, raised: 1 });
+    const many = "i=0; while [ $i -lt 100 ]; do : > /tmp/$i; i=$((i + 1)); done";
+    expect(await raisesOf(many)).toEqual({ exitCode: 0, raised: 1 });
+  });
+});
+
+/** Pids of this process's children of that name, as proc(5) has them in /proc/PID/stat. */
+function childrenCalled(name: string): readonly string[] {
+  return readdirSync("/proc").filter((pid) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      return new RegExp(`^\\d+ \\(${name}\\) [^Z] ${process.pid} `).test(stat);
+    } catch {
+      return false;
+    }
+  });
+}

@@ -68,6 +68,7 @@ test("started, exit and files, however the bytes are cut", async () => {
       cpuMs: 12,
       isDiskFull: false,
       isEndedForDisk: false,
+      needsRoom: true,
     });
     expect(await files(source)).toEqual({ a: "text", "d/ü": "more", empty: "" });
     expect(source.leftOut()).toBe(0);
@@ -95,13 +96,14 @@ test("a stream that ends before a record has none", async () => {
 });
 
 test("a signal is no exit code", async () => {
-  const source = reader(record("E", u32(0), u32(11), u64(0n), u32(3)));
+  const source = reader(record("E", u32(0), u32(11), u64(0n), u32(7)));
   expect(await source.readExit()).toEqual({
     exitCode: null,
     signalNumber: 11,
     cpuMs: 0,
     isDiskFull: true,
     isEndedForDisk: true,
+    needsRoom: false,
   });
 });
 
