@@ -1,27 +1,24 @@
 import type { Egress } from "../egress/egress.ts";
-import { AppError, type ErrorCode, messageOf } from "../errors.ts";
+import { AppError, messageOf } from "../errors.ts";
 import { execute } from "../executor/execute.ts";
 import type { Compiler, Executed, Installer } from "../executor/executor.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { JobRecord } from "../jobs/job.ts";
 import { type Outcome, outcomeWithoutRun } from "../jobs/outcome.ts";
 import { traceFields } from "../jobs/trace-context.ts";
-import { pause } from "../lifecycle.ts";
 import type { Logger } from "../logger.ts";
-import { type CollectorAnswer, LogCollector } from "../logs/collect.ts";
+import { LogCollector } from "../logs/collect.ts";
 import type { RuntimeRegistry } from "../runtimes/registry.ts";
 import type { InstalledRuntime } from "../runtimes/runtime.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
-import type { AppendAnswer, LeaseKey, Store } from "../store/store.ts";
+import type { LeaseKey, Store } from "../store/store.ts";
 import type { ReportFailure } from "./failures.ts";
 import type { LeaseKeeper } from "./lease.ts";
+import { appendOrRefuse, untilAnswered } from "./patience.ts";
 import type { StoredEnd } from "./recent-ends.ts";
 
-/** A store that does not answer is asked again this often. Every step is idempotent, so asking again is safe. */
-const RETRY_INTERVAL_MS = 250;
 /** How long a program waits for room in a full store before its output is dropped. */
 const FULL_STORE_PATIENCE_MS = 5_000;
-const NEVER = new AbortController().signal;
 const FENCED_MESSAGE =
   "This attempt was given up: its lease is someone else's, or may be after so long without the store.";
 const END_FORGOTTEN_MESSAGE =
@@ -232,54 +229,4 @@ function findRuntime(
 ): InstalledRuntime {
   const promised = runtimes.list().find(({ name }) => name === job.runtime.name);
   return promised ?? runtimes.resolve(job.spec.runtime, job.spec.entry).runtime;
-}
-
-/** Repeats a step while the store does not answer or has no room, until it does; `signal` ends that early. */
-async function untilAnswered<T>(step: () => Promise<T>, signal = NEVER): Promise<T> {
-  for (;;) {
-    try {
-      return await step();
-    } catch (error) {
-      const isPassing = isStoreError(error, "store_unavailable", "storage_full");
-      if (!isPassing || signal.aborted) throw error;
-      await pause(RETRY_INTERVAL_MS, signal);
-    }
-  }
-}
-
-/**
- * As untilAnswered, but waits for room in a full store only so long: until then the program is held back in its pipes,
- * afterwards its output is dropped, so that a full store does not keep a job from ending.
- */
-async function appendOrRefuse(
-  step: () => Promise<AppendAnswer>,
-  options: {
-    readonly patienceMs: number;
-    readonly signal: AbortSignal;
-    /** Whether the entry is in the log after all. */
-    readonly isStored: () => Promise<boolean>;
-  },
-): Promise<CollectorAnswer> {
-  const { patienceMs, signal, isStored } = options;
-  const refuseAtMs = performance.now() + patienceMs;
-  let isUnknown = false;
-  for (;;) {
-    try {
-      return await step();
-    } catch (error) {
-      const isFull = isStoreError(error, "storage_full");
-      // An earlier try that got no answer may have been the one for which there was still room.
-      if (isFull && performance.now() >= refuseAtMs)
-        return {
-          kind: isUnknown && (await untilAnswered(isStored, signal)) ? "stored" : "refused",
-        };
-      isUnknown ||= !isFull;
-      if (!(isFull || isStoreError(error, "store_unavailable")) || signal.aborted) throw error;
-      await pause(RETRY_INTERVAL_MS, signal);
-    }
-  }
-}
-
-function isStoreError(error: unknown, ...codes: readonly ErrorCode[]): boolean {
-  return error instanceof AppError && codes.includes(error.code);
 }

@@ -2,9 +2,10 @@ import { closeSync, fchownSync } from "node:fs";
 import { AppError, messageOf } from "../errors.ts";
 import { openPipe, readPipe } from "../platform/pipe.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
-import { encodeWait, encodeJob, forwardersOf, inBatches } from "./guest-input.ts";
+import { encodeWait, forwardersOf } from "./guest-input.ts";
 import type { GuestMeter } from "./guest-meter.ts";
 import { createGuestOutputReader, type GuestOutputReader } from "./guest-output.ts";
+import { handOver } from "./hand-over.ts";
 import { collectText, type LastWords } from "./last-words.ts";
 import { type LaunchedSupervisor, once, type Readers, runningGuest } from "./running-guest.ts";
 import {
@@ -203,7 +204,10 @@ async function runPrepared(
   request: GuestRequest,
   isWarm: boolean,
 ): Promise<Guest> {
-  const { meter, lastWords, takeDown } = launched;
+  const { setup, supervisor, started, meter, lastWords, takeDown } = launched;
+  const { baseEnv, startStallMs = START_STALL_MS } = setup;
+  const { isHeldAsWhole } = meter;
+  const taker = { child: supervisor.child, started, baseEnv, isHeldAsWhole, isWarm };
   try {
     const { limits } = request;
     try {
@@ -211,7 +215,7 @@ async function runPrepared(
     } catch (error) {
       throw limitFailure(error);
     }
-    if (!(await handOver(launched, request, isWarm))) throw await startFailure(lastWords);
+    if (!(await handOver(request, taker, startStallMs))) throw await startFailure(lastWords);
     const isBelowFolder = request.outputsBelow !== undefined;
     const wantedFiles = { maxTotalBytes: limits.diskBytes, isBelowFolder };
     return runningGuest({ ...launched, wantedFiles });
@@ -237,34 +241,6 @@ function isFor(
   wanted: WaitingInterpreter | undefined,
 ): boolean {
   return started !== undefined && JSON.stringify(started) === JSON.stringify(wanted);
-}
-
-/** Sends the job. Resolves to whether its program was started; rejects when an input cannot be read, or nothing moves. */
-async function handOver(
-  { setup, supervisor: { child }, started, meter }: Launched,
-  request: GuestRequest,
-  isWarm: boolean,
-): Promise<boolean> {
-  const { startStallMs = START_STALL_MS } = setup;
-  let lastProgressMs = performance.now();
-  const gone = child.exited.then(() => "gone" as const);
-  const { isHeldAsWhole } = meter;
-  const env = { ...setup.baseEnv, ...request.env };
-  const feed = async () => {
-    for await (const bytes of inBatches(encodeJob(request, env, { isHeldAsWhole, isWarm }))) {
-      if ((await Promise.race([child.writeStdin(bytes), gone])) === "gone") break;
-      lastProgressMs = performance.now();
-    }
-    return started;
-  };
-  const outcome = Promise.race([started, feed()]);
-  for (;;) {
-    const pausedMs = performance.now() - lastProgressMs;
-    if (pausedMs >= startStallMs)
-      throw new BrokenSandbox(`The sandbox did not take the job within ${startStallMs} ms`);
-    const result = await beforeDeadline(outcome, startStallMs - pausedMs);
-    if (result !== LATE) return result;
-  }
 }
 
 /** A supervisor that gives a job up says why; one that was ended from outside says nothing. */

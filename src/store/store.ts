@@ -2,10 +2,12 @@ import type { JobRecord, LogSize, NewJob, Priority } from "../jobs/job.ts";
 import type { EntryId, LogBody, LogEntry } from "../jobs/log-entry.ts";
 import type { Outcome } from "../jobs/outcome.ts";
 import type { KeyUse, SubmitLimits } from "../jobs/quotas.ts";
+import type { BeatAnswer, BeatRequest, ClaimRequest, LeaseKey } from "./lease.ts";
 import type { ListAnswer, ListRequest } from "./listing.ts";
 import type { Outbox } from "./outbox.ts";
 import type { WorkerInfo } from "./worker-info.ts";
 
+export type { BeatAnswer, BeatRequest, ClaimRequest, HeldClaim, LeaseKey } from "./lease.ts";
 export type { ListAnswer, ListRequest } from "./listing.ts";
 export type { WorkerInfo, WorkerRuntime } from "./worker-info.ts";
 
@@ -28,22 +30,6 @@ export type { WorkerInfo, WorkerRuntime } from "./worker-info.ts";
  * or `storage_full`. Every step that changes something is idempotent by what identifies it, so that an unknown answer is
  * resolved by making the same call again. Times are the store's clock, never a caller's.
  */
-
-/** One claim of one job: the right to write its log and its end, for as long as the lease is kept. */
-export interface LeaseKey {
-  readonly id: string;
-  readonly epoch: number;
-  readonly owner: string;
-}
-
-export interface ClaimRequest {
-  /** The claiming process, unique over all restarts (see platform/process-identity.ts). */
-  readonly owner: string;
-  /** Which of the owner's slots will run the job. */
-  readonly slot: number;
-  /** Names this attempt to claim: the same token answers the same job for as long as its lease is held. */
-  readonly token: string;
-}
 
 export interface AppendRequest extends LeaseKey {
   /** 1 for the first entry of an epoch (0 is the attempt marker that claim wrote), then one more each. */
@@ -77,30 +63,6 @@ export type FinishAnswer =
   | { readonly kind: "behind"; readonly lastSeq: number }
   /** Somebody else's terminal step or claim came first. */
   | { readonly kind: "fenced" };
-
-/** One claim that its owner still runs. */
-export interface HeldClaim {
-  readonly id: string;
-  readonly epoch: number;
-}
-
-export interface BeatRequest {
-  readonly owner: string;
-  /** All that the owner is running now. */
-  readonly held: readonly HeldClaim[];
-  /** What it has finished in the last seconds, in case that the store came back without them. */
-  readonly ended?: readonly HeldClaim[];
-}
-
-/** Claims, not jobs: a worker that has stalled may hold an old and a new claim of one job. */
-export interface BeatAnswer {
-  /** Held claims whose job somebody has asked to cancel. */
-  readonly cancelled: readonly HeldClaim[];
-  /** Held claims whose lease is someone else's or a later claim's, has ended or is gone: stop running them. */
-  readonly fenced: readonly HeldClaim[];
-  /** Claims of `ended` that the store still shows, or shows again, as running: finish is to be called once more. */
-  readonly unfinished: readonly HeldClaim[];
-}
 
 export type CancelAnswer =
   /** It was queued; it has ended as `cancelled` and never runs. */
