@@ -54,6 +54,7 @@ async function afterStep(
 ): Promise<Executed> {
   const { cancelled, abandoned } = execution;
   if (step === null) return await next([]);
+  await execution.claimed;
   const built = await step.take();
   if (built.kind === "given_up") return withoutRun(null);
   if (built.kind === "ended") return withoutRun(built.outcome);

@@ -38,6 +38,8 @@ export interface Execution extends JobStep {
   readonly egress: Egress;
   readonly installer: Installer;
   readonly compiler: Compiler;
+  /** Nothing of the job may run before this; where it rejects, the job is not to run here. */
+  readonly claimed: Promise<void>;
   /** The program runs. */
   readonly onStarted: () => void;
 }

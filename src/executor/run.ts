@@ -62,7 +62,7 @@ async function runWith(
 }
 
 function guestRequest(
-  { job, runtime, files, slot }: Execution,
+  { job, runtime, files, slot, claimed }: Execution,
   { packages, made }: BuiltFiles,
   gate: EgressGate | null,
 ): GuestRequest {
@@ -96,6 +96,7 @@ function guestRequest(
     ...interpreterOf(job, runtime, jobEnv),
     ...(gate === null ? {} : { proxySocket: gate.socketPath }),
     slot,
+    mayStart: claimed,
   };
 }
 

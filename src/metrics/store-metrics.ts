@@ -42,7 +42,8 @@ export function withStoreMetrics(store: Store, metrics: Metrics): Store {
     queuePosition: (id) => call("queuePosition", store.queuePosition(id)),
     requestCancel: async (id) =>
       observer.cancelled(await call("requestCancel", store.requestCancel(id))),
-    claim: async (request) => observer.claimed(await call("claim", store.claim(request)), request),
+    claim: async (request, onTaken) =>
+      observer.claimed(await call("claim", store.claim(request, onTaken)), request),
     waitForWork: (timeoutMs, signal) => store.waitForWork(timeoutMs, signal),
     append: async (request) =>
       observer.appended(await call("append", store.append(request)), request),

@@ -39,6 +39,13 @@ export interface AttemptPorts {
   readonly onError: ReportFailure;
 }
 
+export interface AttemptOptions {
+  readonly slot: number;
+  /** The claim is stored; until then nothing of the job runs. Rejects where it is not: then the job is not this worker's. */
+  readonly claimed: Promise<void>;
+  readonly drained: AbortSignal;
+}
+
 /**
  * One claimed job, from its claim to its end: runs it, stores its log, and finishes it. Where that cannot be done (the
  * lease is lost, `drained` fires first, the worker itself fails), the job is handed back, which changes nothing if it is
@@ -47,7 +54,7 @@ export interface AttemptPorts {
 export async function runAttempt(
   ports: AttemptPorts,
   job: JobRecord,
-  options: { readonly slot: number; readonly drained: AbortSignal },
+  options: AttemptOptions,
 ): Promise<void> {
   const fields = {
     job_id: job.id,
@@ -64,12 +71,11 @@ export async function runAttempt(
 async function runNamedAttempt(
   ports: AttemptPorts,
   job: JobRecord,
-  options: { readonly slot: number; readonly drained: AbortSignal },
+  options: AttemptOptions,
 ): Promise<void> {
   const claimedAtMs = performance.now();
   const sinceClaim = () => ({ duration_ms: Math.round(performance.now() - claimedAtMs) });
   const { store, owner, leases, log, onError } = ports;
-  log.debug("job_claimed", "A job was claimed.");
   const lease = { id: job.id, epoch: job.epoch, owner };
   const fenced = new AbortController();
   const cancelled = new AbortController();
@@ -79,12 +85,20 @@ async function runNamedAttempt(
     cancel: () => cancelled.abort(),
     fence: () => fenced.abort(),
   };
-  leases.hold(run);
+  const isClaimed = options.claimed.then(
+    () => {
+      log.debug("job_claimed", "A job was claimed.");
+      leases.hold(run);
+      return true;
+    },
+    () => false,
+  );
   let takeDown: Executed["takeDown"] | undefined;
   try {
     const end = await runToEnd(ports, job, {
       ...options,
       lease,
+      isClaimed,
       cancelled: cancelled.signal,
       fenced,
       onEnded: (what) => (takeDown = what),
@@ -99,6 +113,7 @@ async function runNamedAttempt(
       leases.ended(run, end);
       return;
     }
+    if (!(await isClaimed)) return;
     await untilAnswered(() => store.release(lease));
     if (fenced.signal.aborted) log.warn("job_fenced", FENCED_MESSAGE, sinceClaim());
     else log.debug("job_handed_back", HANDED_BACK_MESSAGE, sinceClaim());
@@ -110,12 +125,12 @@ async function runNamedAttempt(
   }
 }
 
-interface RunOptions {
-  readonly slot: number;
+interface RunOptions extends AttemptOptions {
   readonly lease: LeaseKey;
+  /** What has become of `claimed`. */
+  readonly isClaimed: Promise<boolean>;
   readonly cancelled: AbortSignal;
   readonly fenced: AbortController;
-  readonly drained: AbortSignal;
   readonly onStarted: () => void;
   /** The run is over, and its end about to be stored; the rest is to be taken down after that. */
   readonly onEnded: (takeDown: Executed["takeDown"]) => void;
@@ -149,7 +164,7 @@ async function runToEnd(
   });
   const abandoned = AbortSignal.any([fenced.signal, drained]);
   const { outcome, takeDown } = await outcomeOf(ports, job, { ...options, collector, abandoned });
-  if (outcome === null || fenced.signal.aborted) {
+  if (!(await options.isClaimed) || outcome === null || fenced.signal.aborted) {
     // Whoever gets the job next must not run it beside what is left of this run.
     await takeDown();
     return null;
@@ -210,6 +225,7 @@ async function outcomeOf(
       log: options.collector,
       cancelled: options.cancelled,
       abandoned: options.abandoned,
+      claimed: options.claimed,
       onStarted: options.onStarted,
     });
   } catch (error) {

@@ -1,12 +1,10 @@
-import { randomUUID } from "node:crypto";
-
 import type { Pulse } from "../health/pulse.ts";
 import type { JobRecord } from "../jobs/job.ts";
-import { traceFields } from "../jobs/trace-context.ts";
 import type { Service } from "../lifecycle.ts";
 import { pause, repeat } from "../lifecycle.ts";
 import { runtimeInfo } from "../runtimes/runtime.ts";
-import { type AttemptPorts, HANDED_BACK_MESSAGE, runAttempt } from "./attempt.ts";
+import { type AttemptPorts, runAttempt } from "./attempt.ts";
+import { createClaims } from "./claims.ts";
 import type { Gate } from "./gate.ts";
 
 /** A lost wake-up costs at most this. */
@@ -41,12 +39,13 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
   const running = new Map<number, Promise<void>>();
   let loops: Promise<unknown> = Promise.resolve();
 
-  const take = (job: JobRecord, slot: number) => {
-    const attempt = runAttempt(ports, job, { slot, drained: drained.signal });
+  const take = (job: JobRecord, slot: number, claimed: Promise<void>) => {
+    const attempt = runAttempt(ports, job, { slot, claimed, drained: drained.signal });
     running.set(
       slot,
       attempt.finally(() => running.delete(slot)),
     );
+    return attempt;
   };
 
   const claims = createClaims(ports);
@@ -55,9 +54,8 @@ export function createRunner(ports: RunnerPorts, options: RunnerOptions): Servic
     if (stopping.signal.aborted) return;
     const slot = claims.unansweredSlot() ?? freeSlot(running, options.slots);
     if (slot === null) return rest(ports.pulse, Promise.race(running.values()));
-    const job = await claims.next(slot);
+    await claims.claimFor(slot, (job, claimed) => take(job, slot, claimed));
     ports.pulse.beat(CLAIM_PATIENCE_MS + CLAIM_POLL_MS);
-    if (job !== null) take(job, slot);
     // Also after a job: where more wait, this knows. A claim that finds nothing would only take time from the one that runs.
     if (freeSlot(running, options.slots) !== null)
       await ports.store.waitForWork(CLAIM_POLL_MS, stopping.signal);
@@ -116,35 +114,4 @@ function freeSlot(running: ReadonlyMap<number, unknown>, slots: number): number 
 function announce(ports: AttemptPorts, slots: number): Promise<void> {
   const runtimes = ports.runtimes.list().map(runtimeInfo);
   return ports.store.announceWorker({ owner: ports.owner, slots, runtimes });
-}
-
-/**
- * Claims of one process. One whose reply was lost may have taken a job: it is repeated as it was, slot and token, until
- * an answer has come.
- */
-function createClaims({ store, owner, log, onError }: AttemptPorts) {
-  let unanswered: { readonly slot: number; readonly token: string } | null = null;
-  const next = async (slot: number): Promise<JobRecord | null> => {
-    unanswered ??= { slot, token: randomUUID() };
-    const job = await store.claim({ owner, ...unanswered });
-    unanswered = null;
-    return job;
-  };
-  return {
-    next,
-    unansweredSlot: () => unanswered?.slot ?? null,
-    /** On stop: what such a claim may have taken would otherwise look like a crash of this worker. */
-    async handBackUnanswered(): Promise<void> {
-      if (unanswered === null) return;
-      try {
-        const job = await next(unanswered.slot);
-        if (job === null) return;
-        await store.release({ id: job.id, epoch: job.epoch, owner });
-        const fields = { job_id: job.id, epoch: job.epoch, ...traceFields(job.traceparent) };
-        log.debug("job_handed_back", HANDED_BACK_MESSAGE, fields);
-      } catch (error) {
-        onError("runner", error);
-      }
-    },
-  };
 }

@@ -124,21 +124,14 @@ function* variables(type: string, env: Readonly<Record<string, string>>): Genera
   }
 }
 
-export interface JobEncoding {
-  /** A cgroup holds all processes together to the limits of memory and processes. */
-  readonly isHeldAsWhole: boolean;
-  /** The interpreter that waits is to run it. */
-  readonly isWarm: boolean;
-}
-
 /**
- * The records of a whole job, ending with "go". Throws AppError `sandbox_error` for a value that cannot be passed on as it
+ * The records of a whole job, up to "go". Throws AppError `sandbox_error` for a value that cannot be passed on as it
  * is, and whatever reading an input throws; a stream that breaks off runs nothing.
  */
 export async function* encodeJob(
   request: GuestRequest,
   env: Readonly<Record<string, string>>,
-  { isHeldAsWhole, isWarm }: JobEncoding,
+  isHeldAsWhole: boolean,
 ): AsyncGenerator<Uint8Array> {
   for (const [name, number] of Object.entries(options(request, isHeldAsWhole))) {
     if (!Number.isSafeInteger(number) || number < 1)
@@ -154,5 +147,9 @@ export async function* encodeJob(
     yield record("I", NOTHING);
     yield* data(request.stdin);
   }
-  yield record(isWarm ? "H" : "G", NOTHING);
+}
+
+/** The record that has the program of a job run that was sent; `isWarm`: on the interpreter that waits. */
+export function encodeGo(isWarm: boolean): Uint8Array {
+  return record(isWarm ? "H" : "G", NOTHING);
 }

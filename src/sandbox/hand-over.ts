@@ -1,43 +1,56 @@
 import type { ChildProcess } from "../platform/spawn.ts";
 import { beforeDeadline, LATE } from "./deadline.ts";
-import { encodeJob, inBatches, type JobEncoding } from "./guest-input.ts";
+import { encodeGo, encodeJob, inBatches } from "./guest-input.ts";
 import { BrokenSandbox, type GuestRequest } from "./sandbox.ts";
 
 /** A supervisor that is to take a job. */
-export interface JobTaker extends JobEncoding {
+export interface JobTaker {
   readonly child: ChildProcess;
   /** Whether it has started the program; it says so by itself. */
   readonly started: Promise<boolean>;
   /** What every program gets beneath the variables of its job. */
   readonly baseEnv: Readonly<Record<string, string>>;
+  /** A cgroup holds all processes together to the limits of memory and processes. */
+  readonly isHeldAsWhole: boolean;
+  /** The interpreter that waits is to run it. */
+  readonly isWarm: boolean;
 }
 
 /**
- * Sends a job. Resolves to whether its program was started; rejects when an input cannot be read, or with BrokenSandbox when
- * nothing moves for `stallMs`.
+ * Sends a job, and has its program run as soon as that may be. Resolves to whether it was started; rejects when an input cannot
+ * be read, when the program may not run, or with BrokenSandbox when the supervisor does not move for `stallMs`.
  */
 export async function handOver(
   request: GuestRequest,
   taker: JobTaker,
   stallMs: number,
 ): Promise<boolean> {
-  const { child, started, baseEnv } = taker;
+  const { child, started, baseEnv, isHeldAsWhole, isWarm } = taker;
   let lastProgressMs = performance.now();
   const gone = child.exited.then(() => "gone" as const);
-  const env = { ...baseEnv, ...request.env };
-  const feed = async () => {
-    for await (const bytes of inBatches(encodeJob(request, env, taker))) {
-      if ((await Promise.race([child.writeStdin(bytes), gone])) === "gone") break;
-      lastProgressMs = performance.now();
-    }
-    return started;
+  const send = async (bytes: Uint8Array): Promise<boolean> => {
+    const isTaken = (await Promise.race([child.writeStdin(bytes), gone])) !== "gone";
+    lastProgressMs = performance.now();
+    return isTaken;
   };
-  const outcome = Promise.race([started, feed()]);
-  for (;;) {
-    const pausedMs = performance.now() - lastProgressMs;
-    if (pausedMs >= stallMs)
-      throw new BrokenSandbox(`The sandbox did not take the job within ${stallMs} ms`);
-    const result = await beforeDeadline(outcome, stallMs - pausedMs);
-    if (result !== LATE) return result;
-  }
+  const feed = async () => {
+    const env = { ...baseEnv, ...request.env };
+    for await (const bytes of inBatches(encodeJob(request, env, isHeldAsWhole)))
+      if (!(await send(bytes))) return;
+  };
+  const unlessStalled = async <T>(work: Promise<T>): Promise<T> => {
+    for (;;) {
+      const pausedMs = performance.now() - lastProgressMs;
+      if (pausedMs >= stallMs)
+        throw new BrokenSandbox(`The sandbox did not take the job within ${stallMs} ms`);
+      const result = await beforeDeadline(work, stallMs - pausedMs);
+      if (result !== LATE) return result;
+    }
+  };
+  // One that has ended says by `started` that it did not start anything.
+  await unlessStalled(Promise.race([feed(), started]));
+  await request.mayStart;
+  lastProgressMs = performance.now();
+  await unlessStalled(send(encodeGo(isWarm)));
+  return await unlessStalled(started);
 }

@@ -171,8 +171,10 @@ export interface Store extends Outbox {
    * atomic step: state `running`, a new epoch greater than every one before it, a lease, and the entry `<epoch>-0` of
    * kind attempt, after which nothing that an earlier epoch writes becomes visible (I3). null when nothing waits. The
    * same owner, slot and token answer the same job again while it is still running under that claim.
+   * `onTaken` may be told of the job before this resolves, once: what it needs can be made ready while the claim is being stored.
+   * Nothing of it may run, or be told, before this has resolved; when this rejects, the job may not have been claimed.
    */
-  claim(request: ClaimRequest): Promise<JobRecord | null>;
+  claim(request: ClaimRequest, onTaken?: (job: JobRecord) => void): Promise<JobRecord | null>;
 
   /**
    * Resolves when there may be something to claim (at once where the last claim left some), after `timeoutMs`, or when

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { JobRecord } from "../../src/jobs/job.ts";
 import { PRIORITY_HEAD_START_MS } from "../../src/store/timing.ts";
 import type { HeldClaim, Store } from "../../src/store/store.ts";
 import {
@@ -55,6 +56,22 @@ export function claimContract(harness: StoreHarness): void {
       const positions = await Promise.all(order.map(({ id }) => store.queuePosition(id)));
       expect(positions).toEqual([0, 1, 2, 3, 4]);
       for (const { id } of order) await claimJob(store, id);
+    });
+
+    test("may tell of the job ahead, once, which is the one that it comes to", async () => {
+      const told: JobRecord[] = [];
+      const tell = (job: JobRecord) => void told.push(job);
+      const request = { owner: "w", slot: 0, token: "t" };
+      expect(await store.claim(request, tell)).toBeNull();
+      expect(told).toEqual([]);
+      await store.submit(newJob());
+      const claimed = await store.claim(request, tell);
+      if (claimed === null) throw new Error("Nothing was claimed");
+      // What is stored by one step on another machine is told with that.
+      expect(told).toEqual(store.kind === "sqlite" ? [claimed] : []);
+      const again = await store.claim(request, tell);
+      expect([again, told.length]).toEqual([claimed, store.kind === "sqlite" ? 2 : 0]);
+      expect(claimed).toEqual(await recordOf(store, claimed.id));
     });
 
     test("makes the job running, with an epoch, an owner and an attempt entry", async () => {

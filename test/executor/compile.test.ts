@@ -161,6 +161,15 @@ describe("the end of a job in the middle of it", () => {
     await untilNoProcessWith(marker);
   });
 
+  test("not begun where the job turns out not to be this worker's", async () => {
+    const marker = crypto.randomUUID();
+    const claimed = Promise.reject(new Error("not claimed"));
+    claimed.catch(() => undefined);
+    const { outcome, log } = await run(`echo up ${marker}`, { claimed });
+    await expect(outcome).rejects.toThrow("not claimed");
+    expect(log.text.compiler).toBe("");
+  });
+
   test("cancelled when it has just ended: the program is not started", async () => {
     const { outcome, cancelled, starts } = await run(unique() + MAKE, {
       compiler: {

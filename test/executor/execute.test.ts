@@ -64,6 +64,7 @@ function run(
     log,
     cancelled: cancelled.signal,
     abandoned: abandoned.signal,
+    claimed: Promise.resolve(),
     onStarted: () => starts++,
   });
   const outcome = executed.then(async ({ outcome: ended, takeDown }) => {

@@ -21,12 +21,14 @@ interface AttemptOptions extends PrepareOptions {
   readonly ends?: StoredEnd[];
   /** Collects what takes the lease from the run. */
   readonly fences?: (() => void)[];
+  /** Absent: it is by now. */
+  readonly claimed?: Promise<void>;
 }
 
 async function attempt(
   script: string,
   store: Store,
-  { ends = [], fences = [], ...options }: AttemptOptions = {},
+  { ends = [], fences = [], claimed = Promise.resolve(), ...options }: AttemptOptions = {},
 ) {
   await workshop.store.submit(await workshop.prepare(script, options));
   const job = await workshop.store.claim({ owner: "me", slot: 0, token: crypto.randomUUID() });
@@ -59,7 +61,7 @@ async function attempt(
       },
     },
     job,
-    { slot: 0, drained: new AbortController().signal },
+    { slot: 0, claimed, drained: new AbortController().signal },
   );
   return { job: await workshop.store.get(job.id), errors, lines };
 }

@@ -1,18 +1,17 @@
 import { expect, test } from "bun:test";
 
 import { MIB } from "../../src/jobs/limits.ts";
-import { encodeJob, encodeWait, type JobEncoding } from "../../src/sandbox/guest-input.ts";
+import { encodeGo, encodeJob, encodeWait } from "../../src/sandbox/guest-input.ts";
 import { DEFAULT_LIMITS, shellRequest, textInput } from "../support/guests.ts";
 
 /** Undoes the framing: type and payload of each record. */
 async function records(
   request: Parameters<typeof encodeJob>[0],
   env: Parameters<typeof encodeJob>[1],
-  encoding: Partial<JobEncoding> = {},
+  isHeldAsWhole = false,
 ): Promise<readonly [string, string][]> {
   const chunks: Uint8Array[] = [];
-  const how = { isHeldAsWhole: false, isWarm: false, ...encoding };
-  for await (const chunk of encodeJob(request, env, how)) chunks.push(chunk);
+  for await (const chunk of encodeJob(request, env, isHeldAsWhole)) chunks.push(chunk);
   return recordsIn(Buffer.concat(chunks));
 }
 
@@ -29,7 +28,7 @@ function recordsIn(bytes: Buffer): readonly [string, string][] {
   return found;
 }
 
-test("a job in order: limits, argv, environment, files, stdin, go", async () => {
+test("a job in order: limits, argv, environment, files, stdin", async () => {
   const request = shellRequest("", {
     argv: ["/bin/x", "a b"],
     inputs: [
@@ -61,7 +60,6 @@ test("a job in order: limits, argv, environment, files, stdin, go", async () => 
     ["D", "#!"],
     ["I", ""],
     ["D", "in"],
-    ["G", ""],
   ]);
 });
 
@@ -75,12 +73,13 @@ test("an interpreter that waits is started with its own environment, and told to
     ["W", ""],
   ]);
   expect(recordsIn(Buffer.from(encodeWait(undefined, {})))).toEqual([["W", ""]]);
-  expect((await records(shellRequest(""), {}, { isWarm: true })).at(-1)).toEqual(["H", ""]);
+  expect(recordsIn(Buffer.from(encodeGo(true)))).toEqual([["H", ""]]);
+  expect(recordsIn(Buffer.from(encodeGo(false)))).toEqual([["G", ""]]);
 });
 
 test("the memory limit is put where the runtime can live with it", async () => {
   const names = async (memoryLimit: "data" | "none", isHeldAsWhole = false) =>
-    (await records(shellRequest("", { memoryLimit }), {}, { isHeldAsWhole }))
+    (await records(shellRequest("", { memoryLimit }), {}, isHeldAsWhole))
       .filter(([type]) => type === "O")
       .map(([, option]) => option.split("=")[0]);
   expect(await names("data")).toEqual(["data", "nproc", "cpu", "fsize", "output", "inodes"]);

@@ -32,7 +32,9 @@ async function startAgainst(script: string, unlike: Unlike = {}): Promise<Guest>
       return { child, supervisorPid: isPidKnown ? Promise.resolve(child.pid) : unknown, takeDown };
     },
   });
-  return prepared.run(shellRequest("never run"));
+  return prepared.run(
+    shellRequest("never run", unlike.mayStart ? { mayStart: unlike.mayStart } : {}),
+  );
 }
 
 /** What is not as it should be. */
@@ -40,6 +42,7 @@ interface Unlike {
   readonly meter?: Partial<GuestMeter>;
   readonly isPidKnown?: boolean;
   readonly startStallMs?: number;
+  readonly mayStart?: Promise<void>;
 }
 
 function throwing(what: string) {
@@ -127,6 +130,27 @@ describe("a start that comes to nothing", () => {
     // Whoever starts guests tries again what is a sandbox_error.
     expect(error).not.toHaveProperty("code");
     expect(String(error)).toBe("Error: no watch");
+    expect(processesWith(marker)).toEqual([]);
+  });
+});
+
+describe("leave to start", () => {
+  test("that takes its time is nobody's standstill", async () => {
+    const { promise: mayStart, resolve } = Promise.withResolvers<void>();
+    const startStallMs = 50;
+    setTimeout(resolve, 4 * startStallMs);
+    // "S" follows upon "go", the last record, whatever the job before it is.
+    const script = `while [ "$(tail=$(head -c 1); printf %s "$tail")" != G ]; do :; done; ${STARTED} exec sleep 600`;
+    const guest = await startAgainst(script, { startStallMs, mayStart });
+    await guest.destroy();
+  });
+
+  test("that is refused ends the sandbox, and is what start() says", async () => {
+    const marker = crypto.randomUUID();
+    const refused = new Error("not this one");
+    const mayStart = Promise.reject(refused);
+    mayStart.catch(() => undefined);
+    expect(await startAgainst(stays(marker), { mayStart }).catch(String)).toBe(String(refused));
     expect(processesWith(marker)).toEqual([]);
   });
 });

@@ -31,6 +31,8 @@ interface RunOptions extends PrepareOptions {
   readonly base?: CompileBase;
   readonly compiler?: Compiler;
   readonly installer?: Installer;
+  /** Absent: it is by now. */
+  readonly claimed?: Promise<void>;
 }
 
 /** A way to run jobs of that language, each test file's own. */
@@ -62,7 +64,13 @@ export function useScriptedLanguage() {
 
   /** Runs a job whose compiler is `script`. */
   async function run(script: string, options: RunOptions = {}) {
-    const { program = "echo ran", base, compiler = compilerWith(), ...others } = options;
+    const {
+      claimed = Promise.resolve(),
+      program = "echo ran",
+      base,
+      compiler = compilerWith(),
+      ...others
+    } = options;
     const { installer = installerWith(), ...prepared } = others;
     const code = { "compile.sh": script, ...prepared.code };
     await workshop.store.submit(await workshop.prepare(program, { ...prepared, code }));
@@ -84,6 +92,7 @@ export function useScriptedLanguage() {
       log,
       cancelled: cancelled.signal,
       abandoned: abandoned.signal,
+      claimed,
       onStarted: () => starts++,
     });
     const outcome = executed.then(async ({ outcome: ended, takeDown }) => {

@@ -19,6 +19,8 @@ export interface ThreadStart {
 export interface Call {
   readonly operation: string;
   readonly argument: unknown;
+  /** What it comes to is to be told before it is committed. */
+  readonly isToldAhead?: boolean;
 }
 
 /** An AppError on its way between threads. */
@@ -43,6 +45,8 @@ export type FromThread =
   | { readonly kind: "opened"; readonly recovered: SweepAnswer }
   /** The database could not be opened; the thread has ended. */
   | { readonly kind: "refused"; readonly failure: Failure }
+  /** What a call of the list that is under way comes to, if that succeeds: `results` then says no more than so. */
+  | { readonly kind: "ahead"; readonly index: number; readonly value: unknown }
   /** One for each of the calls, in their order. */
   | { readonly kind: "results"; readonly results: readonly CallResult[] }
   | { readonly kind: "closed" };

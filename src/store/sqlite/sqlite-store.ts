@@ -23,6 +23,7 @@ import type {
   SweepAnswer,
   WorkerInfo,
 } from "../store.ts";
+import type { ClaimAnswer } from "./claim.ts";
 import { decodeRecord, encodeEntry, encodeNewJob, type RecordRow } from "./codec.ts";
 import { NOTHING_RECOVERED } from "./messages.ts";
 import type { Reads, Writes } from "./operations.ts";
@@ -114,21 +115,28 @@ export class SqliteStore implements Store {
     return answer;
   }
 
-  async claim(request: ClaimRequest): Promise<JobRecord | null> {
+  async claim(
+    request: ClaimRequest,
+    onTaken?: (job: JobRecord) => void,
+  ): Promise<JobRecord | null> {
+    const taken: JobRecord[] = [];
+    const onAhead = ({ row }: ClaimAnswer) => {
+      if (row === null) return;
+      const job = decodeRecord(row);
+      taken.push(job);
+      onTaken?.(job);
+    };
     // Before the answer: what is submitted behind this claim sets it again.
     this.#mayHaveWork = false;
-    let row: RecordRow | null;
     try {
-      const answer = await this.#writer.call("claim", request);
-      row = answer.row;
-      if (answer.isMoreQueued) this.#mayHaveWork = true;
+      const { isMoreQueued } = await this.#writer.call("claim", request, onAhead);
+      if (isMoreQueued) this.#mayHaveWork = true;
     } catch (error) {
       this.#mayHaveWork = true;
       throw error;
     }
-    if (row === null) return null;
-    const job = decodeRecord(row);
-    this.#tail.changed(job.id);
+    const [job = null] = taken;
+    if (job !== null) this.#tail.changed(job.id);
     return job;
   }
 

@@ -16,8 +16,11 @@ type Argument<Operation> = Operation extends (db: Connection, argument: infer A)
 type Answer<Operation> = Operation extends (...all: never) => infer R ? R : never;
 
 interface PendingCall extends Call {
+  readonly onAhead: ((value: unknown) => void) | undefined;
+  /** What it comes to if it succeeds, once that was told. */
+  told?: { readonly value: unknown };
   readonly resolve: (value: unknown) => void;
-  readonly reject: (error: AppError) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -76,14 +79,20 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
     return await this.#opened.promise;
   }
 
-  /** Rejects with AppError: `storage_full`, `store_unavailable` (also once closed) or `internal`. */
+  /**
+   * Rejects with AppError: `storage_full`, `store_unavailable` (also once closed) or `internal`. `onAhead` is told what the call
+   * comes to while that is still being committed: it comes to nothing else, but it may yet fail. The call rejects with what
+   * `onAhead` throws.
+   */
   async call<Name extends keyof Operations & string>(
     operation: Name,
     argument: Argument<Operations[Name]>,
+    onAhead?: (value: Answer<Operations[Name]>) => void,
   ): Promise<Answer<Operations[Name]>> {
     if (this.#unusable !== null) throw toError(this.#unusable);
     const value = await new Promise<unknown>((resolve, reject) => {
-      this.#waiting.push({ operation, argument, resolve, reject });
+      const tell = onAhead as PendingCall["onAhead"];
+      this.#waiting.push({ operation, argument, onAhead: tell, resolve, reject });
       // Not at once: calls made in this same turn, or by who is woken in it, shall share the list.
       setImmediate(() => {
         this.#sendNext();
@@ -106,7 +115,9 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
     if (this.#waiting.length > 0) {
       this.#underWay = this.#waiting;
       this.#waiting = [];
-      const calls = this.#underWay.map(({ operation, argument }) => ({ operation, argument }));
+      const calls = this.#underWay.map(({ operation, argument, onAhead }) => {
+        return { operation, argument, isToldAhead: onAhead !== undefined };
+      });
       this.#post({ kind: "calls", calls });
     } else if (this.#isClosing) {
       this.#underWay = [];
@@ -126,6 +137,8 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
         return this.#opened.resolve(message.recovered);
       case "refused":
         return this.#opened.reject(toError(message.failure));
+      case "ahead":
+        return tellAhead(this.#underWay?.[message.index], message.value);
       case "results":
         return this.#settle(message.results);
       case "closed":
@@ -155,8 +168,18 @@ export class ThreadLink<Operations extends OperationTable<Operations>> {
   }
 }
 
+function tellAhead(call: PendingCall | undefined, value: unknown): void {
+  if (call === undefined) return;
+  call.told = { value };
+  try {
+    call.onAhead?.(value);
+  } catch (error) {
+    call.reject(error);
+  }
+}
+
 function settle(call: PendingCall, result: CallResult | undefined): void {
-  if (result?.ok === true) call.resolve(result.value);
+  if (result?.ok === true) call.resolve((call.told ?? result).value);
   else call.reject(toError(result?.failure ?? { code: "internal", message: "No answer" }));
 }
 

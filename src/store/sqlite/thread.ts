@@ -4,7 +4,7 @@
  * the last commit and wait for none. SQLite's write-ahead log lets the two work at the same time.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { messageOf } from "../../errors.ts";
+import { AppError, messageOf } from "../../errors.ts";
 import type { SweepAnswer } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { failureOf, type Perform } from "./group-commit.ts";
@@ -22,9 +22,12 @@ import { takeOwnership } from "./owner-lock.ts";
 import { commitWithReserve, Reserve } from "./reserve.ts";
 import { openForReading, openForWriting } from "./schema.ts";
 
+/** Tells what a call comes to that is not committed yet. */
+type TellAhead = (call: Call, value: unknown) => void;
+
 interface OpenDatabase {
   readonly recovered: SweepAnswer;
-  readonly perform: (calls: readonly Call[]) => readonly CallResult[];
+  readonly perform: (calls: readonly Call[], tellAhead: TellAhead) => readonly CallResult[];
   readonly close: () => void;
 }
 
@@ -36,7 +39,8 @@ function openWriter(path: string): OpenDatabase {
     const perform = performer(WRITES);
     return {
       recovered,
-      perform: (calls) => commitWithReserve(db, calls, { perform, reserve }),
+      perform: (calls, tellAhead) =>
+        commitWithReserve(db, calls, { perform: tellingAhead(perform, tellAhead), reserve }),
       close: () => {
         db.close();
         reserve.close();
@@ -80,6 +84,22 @@ function performer(operations: Readonly<Record<string, unknown>>): Perform {
   };
 }
 
+/**
+ * What was told ahead is what the call comes to, or nothing: on a full disk calls are done again (group-commit.ts), and the same
+ * claim would then be another one.
+ */
+function tellingAhead(perform: Perform, tellAhead: TellAhead): Perform {
+  const told = new Set<Call>();
+  return (db, call) => {
+    if (told.has(call)) throw new AppError("storage_full", "The disk of the job store is full");
+    const value = perform(db, call);
+    if (call.isToldAhead !== true) return value;
+    told.add(call);
+    tellAhead(call, value);
+    return undefined;
+  };
+}
+
 /** Whatever keeps the file from being opened, e.g. a directory in its place, is for the operator to mend. */
 function openingFailure(path: string, error: unknown): Failure {
   const failure = failureOf(error);
@@ -101,7 +121,10 @@ function serve(port: MessagePort, start: ThreadStart): void {
   }
   port.on("message", (message: ToThread) => {
     if (message.kind === "calls") {
-      say({ kind: "results", results: database.perform(message.calls) });
+      const { calls } = message;
+      const tellAhead: TellAhead = (call, value) =>
+        say({ kind: "ahead", index: calls.indexOf(call), value });
+      say({ kind: "results", results: database.perform(calls, tellAhead) });
       return;
     }
     database.close();

@@ -26,6 +26,16 @@ for (let code = ""; code !== "storage_full";)
   code = await store.submit(newJob()).then(() => "", codeOf);
 const queued = (await store.list({ filter: { status: "queued" }, limit: 200 })).items;
 
+// In one list, which finds no room: each of the two is then tried by itself.
+const told: string[] = [];
+const claiming = store.claim({ owner: "w", slot: 9, token: "t" }, ({ id }) => void told.push(id));
+const [claimed] = await Promise.all([
+  claiming.then(() => "claimed", codeOf),
+  store.submit(big).then(() => "stored", codeOf),
+]);
+const statuses = await Promise.all(told.map(async (id) => (await store.get(id))?.status));
+said["claim"] = [claimed, statuses];
+
 const end = { ...ending, outcome: SUCCEEDED, lastSeq: 0, log: EMPTY_LOG };
 said["finish"] = await store.finish(end).catch(codeOf);
 await store.release(handedBack);

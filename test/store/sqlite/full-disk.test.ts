@@ -10,6 +10,7 @@ test("on a full disk jobs end, nothing else gets that room, and all works again 
   const child = Bun.spawn([...onDisk, "--die-with-parent", "--", ...program], { stdout: "pipe" });
   expect(JSON.parse(await child.stdout.text())).toEqual({
     wholeAtFirst: true,
+    claim: ["storage_full", ["queued"]],
     finish: { kind: "finished" },
     release: "queued",
     reserveAfter: 0,
