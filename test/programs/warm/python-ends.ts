@@ -163,6 +163,54 @@ def last(): print("last")
 def fail(): raise ValueError("in atexit")
 print("Error in atexit follows")`,
   ),
+  ...[
+    ["in the program", "kept = Heard()"],
+    ["in a class of a module", "json.JSONEncoder.kept = Heard()"],
+    ["in a module", "json.kept = Heard()"],
+    ["in the place of something in a module", "json.scanner = Heard()"],
+    ["in a table of a module", "copyreg.dispatch_table[int] = Heard()"],
+    ["in a module, among many", "json.kept = Heard()\nmany = [[] for _ in range(3000)]"],
+    ["in a function of a module", "string.capwords.kept = Heard()"],
+    ["by a cycle", "kept = Heard(); kept.itself = kept; string.kept = kept"],
+    ["in slots", "json.JSONDecoder.kept = InSlots()"],
+    ["of a class that is asked for nothing", "enum.Enum.kept = Shy()"],
+    [
+      "as a file",
+      "json.JSONEncoder.kept = open(1, 'w', closefd=False)\njson.JSONEncoder.kept.write('all of it')",
+    ],
+    ["as a generator", "json.JSONEncoder.kept = goes_on(); next(json.JSONEncoder.kept)"],
+    ["by its finalizer", "kept = Heard(); weakref.finalize(kept, print, 'finalized')"],
+    [
+      "by a thread",
+      "threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); json.kept = Heard()",
+    ],
+  ].map(([where = "", code = ""]) =>
+    python(
+      `what is left ${where} hears of the end`,
+      "before",
+      `import atexit, copyreg, enum, json, string, threading, time, weakref
+class Heard:
+    def __del__(self): print("heard", json and json.__name__, json and sorted(json.loads('{"a": 1}')))
+class InSlots:
+    __slots__ = ()
+    def __del__(self): print("heard in slots")
+class Asked(type):
+    def __getattribute__(self, name):
+        print("asked for", name)
+        return type.__getattribute__(self, name)
+    def __hash__(self):
+        print("asked for a hash")
+        return 1
+class Shy(metaclass=Asked):
+    def __del__(self): print("heard shyly")
+def goes_on():
+    try: yield
+    finally: print("the rest")
+atexit.register(lambda: print("atexit", __import__("json") is json, __import__("sys").modules["json"] is json))
+${code}
+print("before")`,
+    ),
+  ),
   python(
     "too deep",
     "RecursionError",
