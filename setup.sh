@@ -1,18 +1,18 @@
 #!/bin/sh
-# Makes this machine ready to run and to test the service: missing system packages, Bun, the npm packages.
+# Makes this machine ready to run the service, or to test it: missing system packages, Bun, the npm packages.
 # Says each thing it does; what is already there is left alone, so it may be run at any time.
 #
-#   ./setup.sh             to run the service, and all tests but those in a browser
-#   ./setup.sh --browser   installs Chromium too, for these
+#   ./setup.sh           to run the service
+#   ./setup.sh --tests   to run its tests as well, which takes Redis, compilers and a browser
 set -eu
 cd "$(dirname "$0")"
 
-with_browser=""
+for_tests=""
 case ${1-} in
   "") ;;
-  --browser) with_browser=yes ;;
+  --tests) for_tests=yes ;;
   *)
-    echo "setup: unknown argument $1; there is only --browser" >&2
+    echo "setup: unknown argument $1; there is only --tests" >&2
     exit 2
     ;;
 esac
@@ -224,18 +224,17 @@ bun=""
 line=""
 if [ "$(uname -s)" = Linux ]; then
   # curl is what the README and the examples call the service with; with unzip and bash, also what Bun's installer needs.
-  # gcc, g++ and lua stand for the languages that are compiled and those that are not, in the tests; g++ has C's headers too.
   # pip installs the dependencies of Python jobs.
-  if find_bun || has npm; then
-    install_system_packages bwrap perl python3 pip3 redis-server faketime curl gcc g++ lua
-  else
-    install_system_packages bwrap perl python3 pip3 redis-server faketime curl gcc g++ lua unzip bash
-  fi
-  [ -z "$with_browser" ] || install_browser
+  set -- bwrap perl python3 pip3 curl
+  find_bun || has npm || set -- "$@" unzip bash
+  # gcc, g++ and lua stand for the languages that are compiled and those that are not; g++ has C's headers too.
+  [ -z "$for_tests" ] || set -- "$@" redis-server faketime gcc g++ lua
+  install_system_packages "$@"
+  [ -z "$for_tests" ] || install_browser
   ! has bwrap || check_sandbox
 else
   say "bubblewrap exists for Linux only: on this system jobs run in the container, see docker/README.md"
-  has redis-server || say "the tests need redis-server, for example: brew install redis"
+  [ -z "$for_tests" ] || has redis-server || say "the tests need redis-server, for example: brew install redis"
 fi
 
 if [ -z "$bun" ]; then
@@ -249,7 +248,7 @@ put_bun_on_path
 if [ -n "$line" ]; then
   say "MISSING: $missing. This script may not install it; please run as root:"
   printf '  %s\n' "$line"
-  # The languages are some of several, and Redis and curl are for tests and more; without these two no job runs.
+  # The languages are some of several, and the tests leave out what is not there; without these two no job runs.
   { has bwrap && has perl; } || exit 1
 fi
-say "ready: bun run src/main.ts, or bun test"
+say "ready: bun run src/main.ts${for_tests:+, or bun test}"

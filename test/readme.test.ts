@@ -102,7 +102,7 @@ test("the first screen has exactly two commands", () => {
   const firstScreen = README.slice(0, README.indexOf("\n## "));
   expect(codeBlocks(firstScreen, "sh")).toEqual([
     "./setup.sh && bun run src/main.ts\n",
-    "./setup.sh --browser && bun test\n",
+    "./setup.sh --tests && bun test\n",
   ]);
 });
 

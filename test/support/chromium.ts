@@ -16,7 +16,7 @@ const PROGRAMS = ["chromium", "chromium-browser", "google-chrome"];
 export function hasChromium(): boolean {
   if (findChromium() !== null) return true;
   const remedy =
-    "chromium is not installed (./setup.sh --browser; Debian, Fedora and Alpine: package chromium)";
+    "chromium is not installed (./setup.sh --tests; Debian, Fedora and Alpine: package chromium)";
   if (process.env["CI"] === "true") throw new Error(remedy);
   console.warn(`Skipping the tests in a browser: ${remedy}`);
   return false;
