@@ -87,7 +87,7 @@ async function attend(
     await output;
     return ended(withToolUsage(outcome, tool.usage, usage));
   }
-  // Together: the pipes end no later than the sandbox does, and the sandbox ends once its files are out.
+  // Together: nothing that could write to the pipes is left by the time that the files come out.
   const keeping = withinCollectDeadline(guest, () => cache.keep(key, wholeOutputs(guest, tool)));
   const [kept] = await Promise.all([unlessUnusable(keeping, tool, usage), output]);
   return kept;

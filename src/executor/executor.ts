@@ -54,7 +54,7 @@ export interface Executed {
   /**
    * Takes down what is left of the run: to be called once, by whoever got this. Its program and all that it started are
    * dead by now unless it was abandoned, so that nobody who waits for the outcome has to wait for this. Resolves when
-   * nothing is left on this machine.
+   * nothing is left on this machine. Until then its files take memory, even while a store that is away keeps its end waiting.
    */
   readonly takeDown: () => Promise<void>;
 }

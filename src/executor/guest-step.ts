@@ -27,7 +27,10 @@ type Started =
   /** It could not be started: the job's end, or null where there is no sandbox that works. */
   | { readonly guest: null; readonly outcome: Outcome | null };
 
-/** Rejects only for an error of this service. */
+/**
+ * Rejects only for an error of this service. One that may not start, since its job was not claimed, ends as one that cannot: who
+ * runs the job knows better (runner/attempt.ts).
+ */
 export async function startGuest(sandbox: Sandbox, request: GuestRequest): Promise<Started> {
   try {
     return { guest: await sandbox.start(request) };

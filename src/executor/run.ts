@@ -49,8 +49,16 @@ async function runWith(
   built: BuiltFiles,
   gate: EgressGate | null,
 ): Promise<Executed> {
-  const startedAtMs = performance.now();
-  const started = await startGuest(execution.sandbox, guestRequest(execution, built, gate));
+  let startedAtMs = performance.now();
+  const untilClaimed = async () => {
+    await execution.claimed;
+    startedAtMs = performance.now();
+  };
+  const mayStart = untilClaimed();
+  // Awaited by the sandbox, which may have much to do before.
+  mayStart.catch(() => undefined);
+  const request = { ...guestRequest(execution, built, gate), mayStart };
+  const started = await startGuest(execution.sandbox, request);
   if (started.guest === null) return { outcome: started.outcome, takeDown: async () => undefined };
   const { guest } = started;
   execution.onStarted();
@@ -62,7 +70,7 @@ async function runWith(
 }
 
 function guestRequest(
-  { job, runtime, files, slot, claimed }: Execution,
+  { job, runtime, files, slot }: Execution,
   { packages, made }: BuiltFiles,
   gate: EgressGate | null,
 ): GuestRequest {
@@ -96,7 +104,6 @@ function guestRequest(
     ...interpreterOf(job, runtime, jobEnv),
     ...(gate === null ? {} : { proxySocket: gate.socketPath }),
     slot,
-    mayStart: claimed,
   };
 }
 
@@ -131,7 +138,7 @@ async function attend(
   const { exit, stopped } = await awaitEnd(guest, { timeoutMs, cancelled });
   const usage = usageOf(exit, startedAtMs);
   const inputs = new Map([...job.files, ...made].map(({ path, sha256 }) => [path, sha256]));
-  // Together: the pipes end no later than the sandbox does, and the sandbox ends once its files are out.
+  // Together: nothing that could write to the pipes is left by the time that the files come out.
   const [collected] = await Promise.all([
     collectArtifacts(execution, { guest, exit, inputs }),
     output,

@@ -47,7 +47,7 @@ export interface AttemptOptions {
 }
 
 /**
- * One claimed job, from its claim to its end: runs it, stores its log, and finishes it. Where that cannot be done (the
+ * One claimed job, to its end: runs it, stores its log, and finishes it. It may begin before its claim is stored. Where that cannot be done (the
  * lease is lost, `drained` fires first, the worker itself fails), the job is handed back, which changes nothing if it is
  * somebody else's by then. Never rejects; resolves once the store has answered and nothing of the run is left here.
  */
@@ -73,7 +73,7 @@ async function runNamedAttempt(
   job: JobRecord,
   options: AttemptOptions,
 ): Promise<void> {
-  const claimedAtMs = performance.now();
+  let claimedAtMs = performance.now();
   const sinceClaim = () => ({ duration_ms: Math.round(performance.now() - claimedAtMs) });
   const { store, owner, leases, log, onError } = ports;
   const lease = { id: job.id, epoch: job.epoch, owner };
@@ -87,6 +87,7 @@ async function runNamedAttempt(
   };
   const isClaimed = options.claimed.then(
     () => {
+      claimedAtMs = performance.now();
       log.debug("job_claimed", "A job was claimed.");
       leases.hold(run);
       return true;

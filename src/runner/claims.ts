@@ -17,8 +17,10 @@ export function createClaims({ store, owner, log, onError }: AttemptPorts) {
     slot: number,
     onTaken?: (job: JobRecord) => void,
   ): Promise<JobRecord | null> => {
+    // One that has failed may go on failing, on a full disk: nothing is made ready for it in vain.
+    const isRepeat = unanswered !== null;
     unanswered ??= { slot, token: randomUUID() };
-    const job = await store.claim({ owner, ...unanswered }, onTaken);
+    const job = await store.claim({ owner, ...unanswered }, isRepeat ? undefined : onTaken);
     unanswered = null;
     return job;
   };
@@ -30,7 +32,7 @@ export function createClaims({ store, owner, log, onError }: AttemptPorts) {
      */
     async claimFor(slot: number, begin: Begin): Promise<void> {
       const { promise: claimed, resolve, reject } = Promise.withResolvers<void>();
-      // Nobody else may wait for it.
+      // Perhaps nobody waits for it.
       claimed.catch(() => undefined);
       const begun: Promise<void>[] = [];
       try {

@@ -38,14 +38,25 @@ sub wait_for_program {
 # through them until the service has made some (cgroup-meter.ts).
 sub tell_end {
     my ($status, $disk) = @_;
-    my $is_little = defined $written_bytes && $written_bytes <= LITTLE_BYTES && $written_files <= LITTLE_FILES;
+    my $is_little = defined $written_bytes && $written_bytes <= LITTLE_BYTES && $written_files <= LITTLE_FILES && !has_segments();
     my $bits = $disk | ($is_little ? FILES_COME_ALONG : 0);
     my $end = pack('NNQ>N', $status & 127 ? 0 : $status >> 8, $status & 127, cpu_ms() - $cpu_ms_before, $bits);
     if ($is_little) { hold_record('E', $end) }
     else            { send_record('E', $end) }
 }
 
-# Taking a sandbox apart keeps the kernel busy for a while: not before the service has stored the end.
+# System V memory and messages outlive their processes, and take the job's memory as files do. Each list begins with a header.
+sub has_segments {
+    for my $kind ('shm', 'msg') {
+        open(my $list, '<', "/proc/sysvipc/$kind") or return 1;
+        <$list>;
+        return 1 if defined <$list>;
+    }
+    return 0;
+}
+
+# Taking a sandbox apart keeps the kernel busy for a while: not before the service has stored the job's end. Of a step before the
+# program, whose files alone are handed out, there is none.
 sub wait_for_dismissal { 1 while sysread(STDIN, my $ignored, 4096) }
 
 # On the host's file system (SANDBOX=none) the size of a file is all that is limited.
@@ -56,11 +67,12 @@ sub past_file_size { return $$ != 1 && ($_[0] & 127) == SIGXFSZ ? DISK_FULL : 0 
 sub look_at_disk {
     return 0 if $$ != 1;
     my $found = 0;
+    my $is_known = 1;
     ($written_bytes, $written_files) = (0, 0);
     # A list of its own: syscall takes no constant.
     for my $place (my @places = ($work, $tmp, '/dev/shm')) {
         my $statfs = "\0" x STATFS_BYTES;
-        next if syscall($nr->{statfs}, $place, $statfs) != 0;
+        if (syscall($nr->{statfs}, $place, $statfs) != 0) { $is_known = 0; next }
         # struct statfs (asm-generic/statfs.h): type, block size, blocks, free, available, files, free files
         my (undef, $block_bytes, $blocks, $free_blocks, $available, $files, $free_files) = unpack('q7', $statfs);
         $written_bytes += ($blocks - $free_blocks) * $block_bytes;
@@ -68,6 +80,7 @@ sub look_at_disk {
         $found |= DISK_FULL if $available == 0;
         $found |= DISK_FULL | ENDED_FOR_DISK if $files - $free_files > $option{inodes};
     }
+    undef $written_bytes if !$is_known;
     return $found;
 }
 

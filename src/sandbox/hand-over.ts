@@ -27,6 +27,7 @@ export async function handOver(
 ): Promise<boolean> {
   const { child, started, baseEnv, isHeldAsWhole, isWarm } = taker;
   let lastProgressMs = performance.now();
+  let isOver = false;
   const gone = child.exited.then(() => "gone" as const);
   const send = async (bytes: Uint8Array): Promise<boolean> => {
     const isTaken = (await Promise.race([child.writeStdin(bytes), gone])) !== "gone";
@@ -36,7 +37,7 @@ export async function handOver(
   const feed = async () => {
     const env = { ...baseEnv, ...request.env };
     for await (const bytes of inBatches(encodeJob(request, env, isHeldAsWhole)))
-      if (!(await send(bytes))) return;
+      if (isOver || !(await send(bytes))) return;
   };
   const unlessStalled = async <T>(work: Promise<T>): Promise<T> => {
     for (;;) {
@@ -47,10 +48,18 @@ export async function handOver(
       if (result !== LATE) return result;
     }
   };
-  // One that has ended says by `started` that it did not start anything.
-  await unlessStalled(Promise.race([feed(), started]));
-  await request.mayStart;
-  lastProgressMs = performance.now();
-  await unlessStalled(send(encodeGo(isWarm)));
-  return await unlessStalled(started);
+  const refused = new Promise<never>((_, reject) => {
+    request.mayStart?.catch(reject);
+  });
+  try {
+    // One that has ended says by `started` that it did not start anything.
+    await unlessStalled(Promise.race([feed(), started, refused]));
+    await request.mayStart;
+    lastProgressMs = performance.now();
+    await unlessStalled(send(encodeGo(isWarm)));
+    return await unlessStalled(started);
+  } finally {
+    // Whoever takes the supervisor down now needs no more of the inputs read.
+    isOver = true;
+  }
 }

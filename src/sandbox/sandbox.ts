@@ -183,8 +183,8 @@ export interface PreparedGuest {
 export interface Sandbox {
   /**
    * Starts a guest; resolves once its program runs, its inputs in place. Throws AppError `sandbox_error` when it cannot
-   * be started, whatever reading an input threw, or what the system threw once the program ran, which is not to be started a
-   * second time; nothing is left of it then.
+   * be started, whatever reading an input threw, what `mayStart` rejected with, or what the system threw once the program ran,
+   * which is not to be started a second time; nothing is left of it then.
    */
   start(request: GuestRequest): Promise<Guest>;
   /** Runs the self-test now. Never throws. */

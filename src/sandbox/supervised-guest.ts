@@ -196,8 +196,8 @@ function launchWithPipes(setup: SupervisedSetup): {
 
 /**
  * Gives the supervisor its job; resolves once the program runs. Throws AppError `sandbox_error` when the sandbox, the
- * supervisor or the program cannot be started, and whatever reading an input or watching the program throws. Nothing is left
- * behind then.
+ * supervisor or the program cannot be started, and whatever reading an input, `mayStart` or watching the program throws. Nothing
+ * is left behind then.
  */
 async function runPrepared(
   launched: Launched,

@@ -2,8 +2,9 @@
 #
 #   perl supervisor.pl MACHINE RESULT_FD OUT_FD ERR_FD WORK_DIR TMP_DIR
 #
-# stdin is the control pipe: records that describe the job, up to "go"; its end after that means "stop the program".
-# Its end before "go" means that the service is gone: exit 125, and nothing ran. RESULT_FD takes our records.
+# stdin is the control pipe: records that describe the job, up to "go"; its end after that means "stop the program", and once
+# the files are out "go away". Its end before "go" means that the service is gone or wants no run: exit 125, and nothing ran.
+# RESULT_FD takes our records.
 # A record, both ways, is one type byte, a 32-bit big-endian length and so many bytes of payload. This framing is our
 # own instead of tar: both parsers stay small and strict, no tar binary meets the job's environment, and there are no
 # extension headers that make a reader buffer without bound. guest-input.ts writes ours, guest-output.ts reads ours.
@@ -85,7 +86,7 @@ send_record('S', '');
 load_what_follows();
 tell_end(wait_for_program());
 hand_out_files($option{output}, $started_sec);
-wait_for_dismissal();
+wait_for_dismissal() if $collected eq '';
 exit 0;
 
 sub give_up { print STDERR "$_[0]\n"; exit 126 }

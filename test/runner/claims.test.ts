@@ -111,9 +111,13 @@ test("a job whose claim is not stored after all does not run, and is claimed aga
   const { id } = await workshop.store.submit(await workshop.prepare("echo once"));
   const queued = await workshop.store.get(id);
   let refused = 0;
+  const toldAgain: boolean[] = [];
   const claiming = overridden(workshop.store, {
     claim: async (request, onTaken) => {
-      if (queued === null || refused > 0) return await workshop.store.claim(request, onTaken);
+      if (queued === null || refused > 0) {
+        toldAgain.push(onTaken !== undefined);
+        return await workshop.store.claim(request, onTaken);
+      }
       onTaken?.({ ...queued, epoch: 1, epochs: [1] });
       refused += 1;
       throw refusal;
@@ -137,4 +141,6 @@ test("a job whose claim is not stored after all does not run, and is claimed aga
   expect([job.status, job.epochs.length, starts]).toEqual(["succeeded", 1, 2]);
   expect(errors).toEqual([refusal]);
   expect(leftovers).toEqual([]);
+  // One that is made again is not made ready for once more, in vain.
+  expect(toldAgain[0]).toBe(false);
 });

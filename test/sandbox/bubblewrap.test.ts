@@ -272,6 +272,9 @@ describe.if(hasCgroups())("bubblewrap in a cgroup", () => {
     const big = "head -c 2000000 /dev/zero >";
     for (const place of ["made", "/tmp/made", "/dev/shm/made"])
       expect(await raisesOf(`${big} ${place}`)).toEqual({ exitCode: 0, raised: 1 });
+    // 01000 is IPC_CREAT.
+    const segment = `my $id = shmget(0, 2000000, 01600); shmwrite($id, "x" x 2000000, 0, 2000000) or die`;
+    expect(await raisesOf(`perl -e '${segment}'`)).toEqual({ exitCode: 0, raised: 1 });
     const many = "i=0; while [ $i -lt 100 ]; do : > /tmp/$i; i=$((i + 1)); done";
     expect(await raisesOf(many)).toEqual({ exitCode: 0, raised: 1 });
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 
 import { spawnProcess } from "../../src/platform/spawn.ts";
 import type { GuestMeter } from "../../src/sandbox/guest-meter.ts";
-import { BrokenSandbox, type Guest } from "../../src/sandbox/sandbox.ts";
+import { BrokenSandbox, type Guest, type GuestRequest } from "../../src/sandbox/sandbox.ts";
 import { prepareSupervised } from "../../src/sandbox/supervised-guest.ts";
 import { createTreeMeter } from "../../src/sandbox/tree-meter.ts";
 import { openFds, processesWith, shellRequest, untilNoNewFds } from "../support/guests.ts";
@@ -32,9 +32,9 @@ async function startAgainst(script: string, unlike: Unlike = {}): Promise<Guest>
       return { child, supervisorPid: isPidKnown ? Promise.resolve(child.pid) : unknown, takeDown };
     },
   });
-  return prepared.run(
-    shellRequest("never run", unlike.mayStart ? { mayStart: unlike.mayStart } : {}),
-  );
+  const { mayStart, inputs } = unlike;
+  const leave = { ...(mayStart && { mayStart }), ...(inputs && { inputs }) };
+  return prepared.run(shellRequest("never run", leave));
 }
 
 /** What is not as it should be. */
@@ -43,6 +43,7 @@ interface Unlike {
   readonly isPidKnown?: boolean;
   readonly startStallMs?: number;
   readonly mayStart?: Promise<void>;
+  readonly inputs?: GuestRequest["inputs"];
 }
 
 function throwing(what: string) {
@@ -153,6 +154,20 @@ describe("leave to start", () => {
     expect(await startAgainst(stays(marker), { mayStart }).catch(String)).toBe(String(refused));
     expect(processesWith(marker)).toEqual([]);
   });
+});
+
+test("leave that is refused while a job is being handed over ends that at once", async () => {
+  const { promise: mayStart, reject } = Promise.withResolvers<void>();
+  const bytes = () =>
+    new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.enqueue(new Uint8Array(1 << 20));
+        reject(new Error("not this one"));
+      },
+    });
+  const inputs = [{ path: "endless", sizeBytes: Number.MAX_SAFE_INTEGER, bytes }];
+  const error = await startAgainst("cat >/dev/null", { mayStart, inputs }).catch(String);
+  expect(error).toBe("Error: not this one");
 });
 
 describe("a meter that fails", () => {

@@ -119,24 +119,24 @@ export class SqliteStore implements Store {
     request: ClaimRequest,
     onTaken?: (job: JobRecord) => void,
   ): Promise<JobRecord | null> {
-    const taken: JobRecord[] = [];
     const onAhead = ({ row }: ClaimAnswer) => {
-      if (row === null) return;
-      const job = decodeRecord(row);
-      taken.push(job);
-      onTaken?.(job);
+      if (row !== null) onTaken?.(decodeRecord(row));
     };
     // Before the answer: what is submitted behind this claim sets it again.
     this.#mayHaveWork = false;
+    let row: RecordRow | null;
     try {
-      const { isMoreQueued } = await this.#writer.call("claim", request, onAhead);
-      if (isMoreQueued) this.#mayHaveWork = true;
+      const ahead = onTaken === undefined ? undefined : onAhead;
+      const answer = await this.#writer.call("claim", request, ahead);
+      row = answer.row;
+      if (answer.isMoreQueued) this.#mayHaveWork = true;
     } catch (error) {
       this.#mayHaveWork = true;
       throw error;
     }
-    const [job = null] = taken;
-    if (job !== null) this.#tail.changed(job.id);
+    if (row === null) return null;
+    const job = decodeRecord(row);
+    this.#tail.changed(job.id);
     return job;
   }
 
