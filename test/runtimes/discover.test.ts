@@ -50,7 +50,7 @@ describe("what each version of Python loads at its start", () => {
   test("is compiled for it, and not compared with its source", async () => {
     const versions = runtimes.all().filter(({ name }) => name.startsWith("python3."));
     const tags = versions.map(({ name }) => name.replace("python3.", "cpython-3"));
-    const names = ["sitecustomize", "job_runner_wait"];
+    const names = ["sitecustomize", "job_runner_wait", "job_runner_end"];
     expect(Object.keys(contents()).toSorted()).toEqual(
       tags.flatMap((tag) => names.map((name) => `${name}.${tag}.pyc`)).toSorted(),
     );

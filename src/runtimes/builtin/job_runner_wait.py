@@ -1,10 +1,11 @@
 """Has a started Python wait for its job, before it opens its program. Read by sitecustomize.py where there is no job yet."""
-import _thread
-import atexit
-import gc
 import os
 import stat
 import sys
+
+from job_runner_end import freeze_what_is_loaded
+
+del sys.modules["job_runner_end"]
 
 # What many programs import first. None of these reads a variable, a file of the job or the clock when it is loaded.
 import collections, datetime, enum, functools, itertools, json, math, random, re, string, typing  # noqa: F401,E401
@@ -58,45 +59,6 @@ def _is_hidden(program):
     return bool(user_site) and os.path.isdir(user_site)
 
 
-# Of a program with more objects than this nobody looks at each when it ends.
-_FEW_OBJECTS = 2000
-# A program's metaclass may have a say in how its classes are asked for anything.
-_dict_of = type.__dict__["__dict__"].__get__
-_mro_of = type.__dict__["__mro__"].__get__
-
-
-# Of these one is among what a type has whose objects do something when they are freed: code of the program's, a file that is
-# written to its end, the rest of a generator, a coroutine or an asynchronous generator.
-_HEARING = {"__del__", "gi_frame", "cr_frame", "ag_frame"}
-
-
-def _hears_of_its_end(objects):
-    types = {id(type(each)): type(each) for each in objects}
-    return any(not _HEARING.isdisjoint(_dict_of(base)) for each in types.values() for base in _mro_of(each))
-
-
-def _spare_at_the_end():
-    """What is loaded by now is not taken apart when the interpreter ends, which takes as long as the whole end of a small program.
-    Called first, so that it is done last: after every handler of the program's. Nobody can tell the difference but an object
-    that the program has left with one of these modules and that hears of its own end: where there is any that does, or a
-    thread that goes on, all is freed as ever.
-    """
-    loaded = [(name, module) for name, module in sys.modules.items() if name not in ("sys", "builtins", "__main__")]
-    # It holds itself, and is frozen: nothing frees it.
-    loaded.append(("", loaded))
-
-    def spare():
-        objects = gc.get_objects()
-        if _thread._count() or len(objects) > _FEW_OBJECTS or _hears_of_its_end(objects):
-            gc.unfreeze()
-            return
-        for name, module in loaded:
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
-
-    atexit.register(spare)
-
-
 def wait_for_job():
     """Does what waiting.pl says; true as an interpreter that has been started for the job, with its arguments and variables.
     Where it cannot be one it begins anew, in the same process.
@@ -104,11 +66,9 @@ def wait_for_job():
     channel = _find_channel()
     if channel is None:
         return False
-    # What is there by now stays to the end: no collection of the program's, nor the last one, has to look at it.
-    if hasattr(gc, "freeze"):
-        _spare_at_the_end()
-        gc.collect()
-        gc.freeze()
+    if sys.version_info >= (3, 8):
+        # Before that, an object may do something when it is freed that nobody can find.
+        freeze_what_is_loaded()
     os.environ.clear()
     os.write(channel, b"w")
     job = _receive(channel)

@@ -15,7 +15,7 @@ const TRIAL = `import os, platform, ssl, sqlite3, sys, zlib
 print(platform.python_version())
 try:
     import py_compile
-    for name in ("sitecustomize", "job_runner_wait"):
+    for name in ("sitecustomize", "job_runner_wait", "job_runner_end"):
         py_compile.compile(
             os.path.join(sys.argv[1], name + ".py"),
             f"{name}.{sys.implementation.cache_tag}.pyc",

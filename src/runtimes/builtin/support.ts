@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
  */
 
 const FILES = {
-  python: ["sitecustomize.py", "job_runner_wait.py"],
+  python: ["sitecustomize.py", "job_runner_wait.py", "job_runner_end.py"],
   javascript: ["wait.cjs"],
   ruby: ["print_at_once.rb"],
 } as const;
@@ -34,7 +34,7 @@ export async function installSupport(supportDirectory: string): Promise<void> {
 }
 
 /** What py_compile makes of Python's files, by the names under which Python looks for it (PEP 3147). */
-const COMPILED = /^(?:sitecustomize|job_runner_wait)\.[a-z]+-\d+\.pyc$/;
+const COMPILED = /^(?:sitecustomize|job_runner_wait|job_runner_end)\.[a-z]+-\d+\.pyc$/;
 
 /**
  * Puts one of Python's files as a trial has compiled it beside the others, where Python takes it in place of its source. Like

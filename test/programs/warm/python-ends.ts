@@ -211,6 +211,68 @@ ${code}
 print("before")`,
     ),
   ),
+  ...[
+    [
+      "a debugger left on",
+      "sys.settrace(lambda frame, event, arg: print(event, frame.f_code.co_name))",
+    ],
+    [
+      "a profiler left on",
+      "sys.setprofile(lambda frame, event, arg: print(event, frame.f_code.co_name))",
+    ],
+    ["handlers called early", "atexit._run_exitfuncs()\nprint(pickle.loads(pickle.dumps(P())))"],
+    ["no builtins left", "builtins.__dict__.clear()"],
+    [
+      "builtins of its own",
+      "builtins.map = builtins.zip = builtins.type = lambda *given: os._exit(9)",
+    ],
+    ["no modules left", "del sys.modules"],
+    [
+      "a connection whose changes are not stored",
+      "random.random = lambda: 4\nc = sqlite3.connect('a.db')\nc.execute('create table t(x)')\nc.commit()\nc.execute('insert into t values(1)')\natexit.register(lambda: print(os.listdir()))",
+    ],
+    [
+      "a stream of its own that forgets to flush",
+      "sys.stdout = Tee()\ndef f(x: List[Tee]): ...\nprint('no newline', end='')",
+    ],
+    [
+      "weak references with handlers",
+      "math.d = Heard(); sys.r = weakref.ref(math.d, lambda r, w=os.write: w(1, b'callback'))",
+    ],
+    [
+      "most of its memory used",
+      "x = [[] for _ in range(3_000_000)]\nresource.setrlimit(resource.RLIMIT_AS, (int(open('/proc/self/statm').read().split()[0]) * 4096 + 100_000,) * 2)",
+    ],
+  ].map(([what = "", code = ""]) =>
+    python(
+      `the end with ${what}`,
+      "before",
+      `import atexit, builtins, collections, gc, math, os, pickle, random, resource, sqlite3, sys, weakref
+from typing import List
+P = collections.Counter
+real = sys.stdout
+class Heard:
+    def __del__(self, write=os.write): write(1, b"heard")
+class Tee:
+    def write(self, text): real.write(text)
+    def flush(self): pass
+print("before")
+${code}`,
+    ),
+  ),
+  python(
+    "a heap that it has frozen itself",
+    "before",
+    `import gc, os
+from typing import List
+class Heard:
+    def __del__(self, write=os.write): write(1, b"heard")
+kept = Heard()
+List[Heard]
+gc.freeze()
+kept = [Heard()]
+print("before")`,
+  ),
   python(
     "too deep",
     "RecursionError",
