@@ -41,14 +41,15 @@ export function createCgroupMeter(
   let measures: Measures | undefined;
   let removed: Promise<void> | undefined;
 
-  const watchCpu = (onLimit: (limit: GuestLimit) => void, allowedMs: number) => {
-    const leftMs = cpuLeftMs(cgroup, allowedMs);
-    if (leftMs <= 0) {
-      onLimit("cpu");
-      return;
-    }
+  /** Looks when the rest of the time that is allowed could have been used, and until it has. */
+  const watchCpu = (onLimit: (limit: GuestLimit) => void, allowedMs: number, leftMs: number) => {
+    const lookAgain = () => {
+      const nowLeftMs = cpuLeftMs(cgroup, allowedMs);
+      if (nowLeftMs > 0) watchCpu(onLimit, allowedMs, nowLeftMs);
+      else onLimit("cpu");
+    };
     const delayMs = Math.max(leftMs / availableParallelism(), MIN_CPU_CHECK_MS);
-    timer = setTimeout(watchCpu, delayMs, onLimit, allowedMs);
+    timer = setTimeout(lookAgain, delayMs);
   };
 
   return {
@@ -71,11 +72,11 @@ export function createCgroupMeter(
       if (held === undefined) return;
       const { limits, isWarm } = held;
       const counts = cgroup.counts();
-      const { cpuMs } = counts;
       startMemoryBytes = isWarm ? TYPICAL_SUPERVISOR_BYTES : counts.currentMemoryBytes;
       // After the program was forked: it must not inherit this.
       if (sparesFromOom(supervisorPid)) cgroup.killTogether();
-      watchCpu(onLimit, cpuMs + limits.cpuSec * 1000 + CPU_GRACE_MS);
+      const leftMs = limits.cpuSec * 1000 + CPU_GRACE_MS;
+      watchCpu(onLimit, counts.cpuMs + leftMs, leftMs);
     },
     finish() {
       clearTimeout(timer);

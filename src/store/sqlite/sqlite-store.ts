@@ -53,6 +53,8 @@ export class SqliteStore implements Store {
   #isPurging = false;
   /** Whether a claim may find something: this process alone puts jobs into the queue, so that nobody need be asked. */
   #mayHaveWork = true;
+  /** It is told to whoever has just submitted it that it waits for nobody: not worth a trip to the file. */
+  #lastClaimed: string | null = null;
 
   constructor(writer: ThreadLink<Writes>, reader: ThreadLink<Reads>, recovered: SweepAnswer) {
     this.#writer = writer;
@@ -106,7 +108,7 @@ export class SqliteStore implements Store {
   }
 
   async queuePosition(id: string): Promise<number | null> {
-    return await this.#reader.call("queuePosition", id);
+    return id === this.#lastClaimed ? null : await this.#reader.call("queuePosition", id);
   }
 
   async requestCancel(id: string): Promise<CancelAnswer> {
@@ -136,6 +138,7 @@ export class SqliteStore implements Store {
     }
     if (row === null) return null;
     const job = decodeRecord(row);
+    this.#lastClaimed = job.id;
     this.#tail.changed(job.id);
     return job;
   }
@@ -169,6 +172,7 @@ export class SqliteStore implements Store {
   }
 
   async release(lease: LeaseKey): Promise<void> {
+    if (lease.id === this.#lastClaimed) this.#lastClaimed = null;
     const released = await this.#writer.call("release", lease);
     if (released === "requeued") this.#wakeWorkers();
     if (released === "cancelled") this.#tail.changed(lease.id);
@@ -186,6 +190,7 @@ export class SqliteStore implements Store {
   }
 
   async releaseOwner(owner: string): Promise<SweepAnswer> {
+    this.#lastClaimed = null;
     const answer = await this.#writer.call("releaseOwner", owner);
     if (answer.requeued.length > 0) this.#wakeWorkers();
     for (const id of [...answer.lost, ...answer.cancelled]) this.#tail.changed(id);
@@ -216,6 +221,7 @@ export class SqliteStore implements Store {
   }
 
   async remove(id: string): Promise<boolean> {
+    if (id === this.#lastClaimed) this.#lastClaimed = null;
     const removed = await this.#writer.call("remove", id);
     if (removed) this.#purgeInBackground();
     return removed;
