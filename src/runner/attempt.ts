@@ -47,9 +47,9 @@ export interface AttemptOptions {
 }
 
 /**
- * One claimed job, to its end: runs it, stores its log, and finishes it. It may begin before its claim is stored. Where that cannot be done (the
- * lease is lost, `drained` fires first, the worker itself fails), the job is handed back, which changes nothing if it is
- * somebody else's by then. Never rejects; resolves once the store has answered and nothing of the run is left here.
+ * One claimed job, to its end: runs it, stores its log, and finishes it. It may begin before its claim is stored. Where it
+ * cannot be brought to its end (the lease is lost, `drained` fires first, the worker itself fails), the job is handed back, which
+ * changes nothing if it is somebody else's by then. Never rejects; resolves once the store has answered and nothing of the run is left here.
  */
 export async function runAttempt(
   ports: AttemptPorts,

@@ -65,7 +65,10 @@ export interface GuestRequest {
   readonly proxySocket?: string;
   /** Which of the worker's slots this is for. */
   readonly slot: number;
-  /** Awaited once everything is in place, before anything of the guest runs: where it rejects, start() does so too. Absent: at once. */
+  /**
+   * Awaited once everything is in place, before anything of the guest runs: where it rejects, start() does so too. Absent: at
+   * once.
+   */
   readonly mayStart?: Promise<void>;
 }
 
